@@ -1,0 +1,94 @@
+//! The paths of the API. A client builds them here, a server mounts the same text.
+
+/// Everything below is under this prefix, but health and metrics.
+pub const PREFIX: &str = "/api/v1";
+
+/// `GET`: liveness.
+pub const LIVE: &str = "/health/live";
+/// `GET`: readiness; 503 with reasons while it is not.
+pub const READY: &str = "/health/ready";
+/// `GET`: OpenMetrics text.
+pub const METRICS: &str = "/metrics";
+/// `GET`: the OpenAPI 3.1 document.
+pub const OPENAPI: &str = "/api/v1/openapi.json";
+/// `GET`: who the caller is.
+pub const WHOAMI: &str = "/api/v1/whoami";
+/// `GET`: nodes.
+pub const NODES: &str = "/api/v1/nodes";
+/// `GET`: one node.
+pub const NODE: &str = "/api/v1/nodes/{node}";
+/// `GET`: the supervised tree.
+pub const ACTORS: &str = "/api/v1/actors";
+/// `POST`: restarts one actor.
+pub const ACTOR_RESTART: &str = "/api/v1/actors/{actor}/restart";
+/// `GET`: limits of programs with their defaults and maxima.
+pub const LIMITS: &str = "/api/v1/limits";
+/// `GET`, `POST`: programs.
+pub const PROGRAMS: &str = "/api/v1/programs";
+/// `GET`: agents of all tenants.
+pub const AGENTS: &str = "/api/v1/agents";
+/// `GET`, `PUT`, `DELETE`: one agent.
+pub const AGENT: &str = "/api/v1/tenants/{tenant}/agents/{agent}";
+/// `POST`: start it.
+pub const AGENT_START: &str = "/api/v1/tenants/{tenant}/agents/{agent}/start";
+/// `POST`: stop it.
+pub const AGENT_STOP: &str = "/api/v1/tenants/{tenant}/agents/{agent}/stop";
+/// `POST`: back to an earlier version.
+pub const AGENT_ROLLBACK: &str = "/api/v1/tenants/{tenant}/agents/{agent}/rollback";
+/// `GET`: its log.
+pub const AGENT_LOGS: &str = "/api/v1/tenants/{tenant}/agents/{agent}/logs";
+/// `GET`: its log as server-sent events.
+pub const AGENT_LOGS_STREAM: &str = "/api/v1/tenants/{tenant}/agents/{agent}/logs/stream";
+/// `POST`: send a message.
+pub const MESSAGES: &str = "/api/v1/messages";
+/// `GET`: messages as they pass, as server-sent events.
+pub const MESSAGES_STREAM: &str = "/api/v1/messages/stream";
+/// `GET`: what became of one message.
+pub const MESSAGE: &str = "/api/v1/messages/{message}";
+/// `GET`: recent traces.
+pub const TRACES: &str = "/api/v1/traces";
+/// `GET`: one trace by trace, message or conversation id.
+pub const TRACE: &str = "/api/v1/traces/{id}";
+/// `GET`: dead letters.
+pub const DEAD_LETTERS: &str = "/api/v1/dead-letters";
+/// `GET`: one dead letter.
+pub const DEAD_LETTER: &str = "/api/v1/dead-letters/{message}";
+/// `POST`: deliver it again.
+pub const DEAD_LETTER_REPLAY: &str = "/api/v1/dead-letters/{message}/replay";
+
+/// Fills the `{…}` parts of a path in order, percent-encoding what is not unreserved (RFC 3986, section 2.3).
+#[must_use]
+pub fn fill(path: &str, parts: &[&str]) -> String {
+    let mut parts = parts.iter();
+    let mut filled = String::with_capacity(path.len() + 32);
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        encode(parts.next().copied().unwrap_or_default(), &mut filled);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    filled.push_str(rest);
+    filled
+}
+
+fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_filled_in_order_and_encoded() {
+        assert_eq!(fill(AGENT_STOP, &["acme", "one"]), "/api/v1/tenants/acme/agents/one/stop");
+        assert_eq!(fill(NODE, &["../x y"]), "/api/v1/nodes/..%2Fx%20y");
+        assert_eq!(fill(NODES, &[]), NODES);
+    }
+}
