@@ -1,0 +1,103 @@
+//! The two kinds of key that Caxton's certificates use, and how to recognise and check them.
+//!
+//! Anything else (RSA, Ed25519, P-256, other ML-DSA sizes) is deliberately unknown here: a small
+//! set is what makes "refuse classical signatures" a comparison and not a policy language.
+
+use std::fmt;
+
+use aws_lc_rs::signature::{self, UnparsedPublicKey};
+use x509_parser::der_parser::asn1_rs::{Any, Tag};
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
+
+/// `id-ml-dsa-87`, 2.16.840.1.101.3.4.3.19, for keys and signatures alike (RFC 9881, section 2).
+const ML_DSA_87: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x13];
+/// `id-ecPublicKey`, 1.2.840.10045.2.1 (RFC 5480, section 2.1.1).
+const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+/// `secp384r1`, 1.3.132.0.34 (RFC 5480, section 2.1.1.1).
+const SECP384R1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+/// `ecdsa-with-SHA384`, 1.2.840.10045.4.3.3 (RFC 5758, section 3.2).
+const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
+
+/// A kind of key, together with the one signature scheme Caxton uses it for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyAlgorithm {
+    /// ML-DSA-87 (FIPS 204, category 5), once known as Dilithium-5. Post-quantum.
+    MlDsa87,
+    /// ECDSA over P-384 with SHA-384. Classical: a quantum computer forges it.
+    P384,
+}
+
+impl KeyAlgorithm {
+    /// True when signatures by such a key are believed to withstand a quantum computer.
+    #[must_use]
+    pub fn is_post_quantum(self) -> bool {
+        match self {
+            Self::MlDsa87 => true,
+            Self::P384 => false,
+        }
+    }
+
+    /// Length of a raw public key: FIPS 204, table 2; SEC 1, section 2.3.3, uncompressed.
+    pub(crate) fn public_key_bytes(self) -> usize {
+        match self {
+            Self::MlDsa87 => 2592,
+            Self::P384 => 97,
+        }
+    }
+
+    pub(crate) fn for_rcgen(self) -> &'static rcgen::SignatureAlgorithm {
+        match self {
+            Self::MlDsa87 => &rcgen::PKCS_ML_DSA_87,
+            Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+        }
+    }
+
+    /// The algorithm of a public key, or nothing when its identifier or parameters are not
+    /// exactly the ones the standards write: RFC 9881 demands absent parameters, RFC 5480 the
+    /// named curve.
+    pub(crate) fn of_key(key: &SubjectPublicKeyInfo<'_>) -> Option<Self> {
+        let (oid, parameters) = (
+            key.algorithm.algorithm.as_bytes(),
+            key.algorithm.parameters.as_ref(),
+        );
+        match (oid, parameters) {
+            (ML_DSA_87, None) => Some(Self::MlDsa87),
+            (EC_PUBLIC_KEY, Some(curve)) if is_oid(curve, SECP384R1) => Some(Self::P384),
+            _ => None,
+        }
+    }
+
+    /// The algorithm of a signature; parameters must be absent for both kinds.
+    pub(crate) fn of_signature(identifier: &AlgorithmIdentifier<'_>) -> Option<Self> {
+        match (identifier.algorithm.as_bytes(), &identifier.parameters) {
+            (ML_DSA_87, None) => Some(Self::MlDsa87),
+            (ECDSA_SHA384, None) => Some(Self::P384),
+            _ => None,
+        }
+    }
+
+    /// True when `signature` over `message` was made by the owner of the raw `public_key`.
+    pub(crate) fn verifies(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        let verdict = match self {
+            Self::MlDsa87 => {
+                UnparsedPublicKey::new(&signature::ML_DSA_87, public_key).verify(message, signature)
+            }
+            Self::P384 => UnparsedPublicKey::new(&signature::ECDSA_P384_SHA384_ASN1, public_key)
+                .verify(message, signature),
+        };
+        verdict.is_ok()
+    }
+}
+
+impl fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MlDsa87 => "ML-DSA-87",
+            Self::P384 => "P-384",
+        })
+    }
+}
+
+fn is_oid(value: &Any<'_>, oid: &[u8]) -> bool {
+    value.tag() == Tag::Oid && value.data == oid
+}

@@ -1,0 +1,288 @@
+//! From a certificate chain to an identity, or to the reason why not.
+//!
+//! The path is built and its signatures, times and bounds are checked by `rustls-webpki`. This
+//! file adds what that library leaves open: which signature kinds count, that the leaf must say
+//! what it is for, that a root holds as long as it says, and that there is exactly one identity,
+//! of the root's own trust domain. Revocation is not looked at here.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls_pki_types::{SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::certificate::X509Certificate;
+
+use crate::CertificateDer;
+use crate::algorithm::KeyAlgorithm;
+use crate::spiffe::{ParseSpiffeIdError, SpiffeId, TrustDomain};
+use crate::summary::{CERTIFICATE_BYTES_MAX, parse_certificate, uris};
+use crate::validity::{Validity, unix_seconds};
+
+/// Certificates that a peer may send beside its leaf: one intermediate, one more while it is
+/// being replaced, and the same cross-signed. Each costs a peer 7.5 KB and us a parse.
+const INTERMEDIATES_MAX: usize = 4;
+
+/// What the holder of a leaf wants to do with it. The purpose decides which signatures count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Answer in the mesh. Everything in the chain must be ML-DSA-87.
+    MeshServer,
+    /// Call in the mesh. Everything in the chain must be ML-DSA-87.
+    MeshClient,
+    /// Answer browsers and ordinary HTTPS clients. Everything in the chain is P-384: classical.
+    WebServer,
+}
+
+impl Purpose {
+    fn key_algorithm(self) -> KeyAlgorithm {
+        match self {
+            Self::MeshServer | Self::MeshClient => KeyAlgorithm::MlDsa87,
+            Self::WebServer => KeyAlgorithm::P384,
+        }
+    }
+
+    fn signature(self) -> &'static dyn SignatureVerificationAlgorithm {
+        match self.key_algorithm() {
+            KeyAlgorithm::MlDsa87 => webpki::aws_lc_rs::ML_DSA_87,
+            KeyAlgorithm::P384 => webpki::aws_lc_rs::ECDSA_P384_SHA384,
+        }
+    }
+
+    fn key_usage(self) -> KeyUsage {
+        match self {
+            Self::MeshServer | Self::WebServer => KeyUsage::server_auth(),
+            Self::MeshClient => KeyUsage::client_auth(),
+        }
+    }
+}
+
+/// Why a chain was not believed. Save for the last three the peer is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyChainError {
+    /// A certificate of the chain is no certificate, or too long to be one of ours.
+    #[error("a certificate of the chain is malformed")]
+    Malformed,
+    /// The peer sent more certificates than any chain of ours has.
+    #[error("the chain has more than {INTERMEDIATES_MAX} certificates beside the leaf")]
+    TooManyCertificates,
+    /// A certificate of the chain, or its root, is past its time.
+    #[error("a certificate of the chain is expired")]
+    Expired {
+        /// The last second in which it held.
+        not_after: SystemTime,
+    },
+    /// A certificate of the chain, or its root, is used before its time.
+    #[error("a certificate of the chain is not yet valid")]
+    NotYetValid {
+        /// The first second in which it will hold.
+        not_before: SystemTime,
+    },
+    /// No root that we trust stands above the leaf.
+    #[error("no trusted root stands above the certificate")]
+    UnknownIssuer,
+    /// A signature of the chain was not made by the key above it.
+    #[error("a signature of the chain is forged or damaged")]
+    BadSignature,
+    /// Some key or signature of the chain is not of the kind that the purpose demands: in the
+    /// mesh, something classical.
+    #[error("the chain is not {expected} throughout")]
+    WrongAlgorithm {
+        /// The only kind that counts for the purpose.
+        expected: KeyAlgorithm,
+    },
+    /// The leaf is an authority's certificate.
+    #[error("an authority's certificate is used as a leaf")]
+    AuthorityAsLeaf,
+    /// A certificate of the chain was signed by one that may not sign.
+    #[error("a certificate of the chain was issued by one that is no authority")]
+    LeafAsAuthority,
+    /// An authority stands below one that allows none.
+    #[error("the chain has more authorities than its root allows")]
+    PathTooLong,
+    /// The leaf does not say that it may be used so.
+    #[error("the certificate is not meant for this purpose")]
+    WrongPurpose,
+    /// The leaf does not have exactly one URI name.
+    #[error("a certificate has exactly one URI name; this one has {count}")]
+    WrongUriCount {
+        /// How many it has.
+        count: usize,
+    },
+    /// The one URI name is no identity of ours.
+    #[error("the certificate's URI name is no SPIFFE ID of a node, agent or operator")]
+    Identity(#[source] ParseSpiffeIdError),
+    /// The identity is of another trust domain than the root that vouches for it.
+    #[error("the certificate's identity is not of its root's trust domain")]
+    ForeignTrustDomain,
+    /// The chain breaks a rule of X.509 that has no name of its own here.
+    #[error("the chain breaks a rule of X.509")]
+    Refused(#[source] webpki::Error),
+    /// A root that we were told to trust is unusable. The configuration is at fault.
+    #[error("a trusted root is malformed or names no trust domain")]
+    UnusableRoot,
+    /// Our own clock stands before 1970.
+    #[error("the clock stands before 1970 or after 9999")]
+    Clock,
+}
+
+/// The identity of a leaf, when the chain from it to one of the roots holds now and for this
+/// purpose.
+///
+/// `intermediates` are what the peer sent beside the leaf, in any order.
+///
+/// # Errors
+/// The first reason found why the chain is not to be believed.
+pub fn verify_chain(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    now: SystemTime,
+    purpose: Purpose,
+) -> Result<SpiffeId, VerifyChainError> {
+    if intermediates.len() > INTERMEDIATES_MAX {
+        return Err(VerifyChainError::TooManyCertificates);
+    }
+    if intermediates
+        .iter()
+        .any(|certificate| certificate.len() > CERTIFICATE_BYTES_MAX)
+    {
+        return Err(VerifyChainError::Malformed);
+    }
+    let parsed = parse_certificate(leaf).map_err(|_unreadable| VerifyChainError::Malformed)?;
+    check_algorithms(&parsed, purpose)?;
+
+    let root = find_root(leaf, intermediates, roots, now, purpose)?;
+    check_usage(&parsed)?;
+    let id = identity(&parsed)?;
+    if *id.trust_domain() != root {
+        return Err(VerifyChainError::ForeignTrustDomain);
+    }
+    Ok(id)
+}
+
+/// The trust domain of the root above the leaf, when the path between them holds.
+fn find_root(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    now: SystemTime,
+    purpose: Purpose,
+) -> Result<TrustDomain, VerifyChainError> {
+    let seconds = unix_seconds(now).map_err(|_clock| VerifyChainError::Clock)?;
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let anchors: Vec<TrustAnchor<'_>> = roots
+        .iter()
+        .map(anchor_from_trusted_cert)
+        .collect::<Result<_, _>>()
+        .map_err(|_webpki| VerifyChainError::UnusableRoot)?;
+    let end_entity = EndEntityCert::try_from(leaf).map_err(|e| translate(e, purpose))?;
+    let path = end_entity
+        .verify_for_usage(
+            &[purpose.signature()],
+            &anchors,
+            intermediates,
+            time,
+            purpose.key_usage(),
+            None,
+            None,
+        )
+        .map_err(|error| translate(error, purpose))?;
+    let above = anchors
+        .iter()
+        .zip(roots)
+        .filter(|(anchor, _)| *anchor == path.anchor());
+    trust_domain_of(above.map(|(_, root)| root), now)
+}
+
+/// The trust domain of the first of these certificates of one root that holds now.
+///
+/// SECURITY: a trust anchor is a name and a key; webpki never looks at its dates. There are
+/// several certificates when a root was prolonged under the same key.
+fn trust_domain_of<'a>(
+    roots: impl Iterator<Item = &'a CertificateDer<'a>>,
+    now: SystemTime,
+) -> Result<TrustDomain, VerifyChainError> {
+    let mut verdict = Err(VerifyChainError::UnknownIssuer);
+    for root in roots {
+        let parsed = parse_certificate(root).map_err(|_bad| VerifyChainError::UnusableRoot)?;
+        let validity =
+            Validity::from_parsed(parsed.validity()).ok_or(VerifyChainError::UnusableRoot)?;
+        if validity
+            .holds_at(now)
+            .map_err(|_clock| VerifyChainError::Clock)?
+        {
+            return match uris(&parsed).as_slice() {
+                [uri] => TrustDomain::from_uri(uri).map_err(|_bad| VerifyChainError::UnusableRoot),
+                _ => Err(VerifyChainError::UnusableRoot),
+            };
+        }
+        verdict = Err(if now < validity.not_before() {
+            VerifyChainError::NotYetValid {
+                not_before: validity.not_before(),
+            }
+        } else {
+            VerifyChainError::Expired {
+                not_after: validity.not_after(),
+            }
+        });
+    }
+    verdict
+}
+
+/// SECURITY: webpki checks the kind of each signature, but of the leaf's own key nothing: without
+/// this, an ML-DSA-87 authority could put a classical key into the mesh.
+fn check_algorithms(leaf: &X509Certificate<'_>, purpose: Purpose) -> Result<(), VerifyChainError> {
+    let expected = purpose.key_algorithm();
+    let key = KeyAlgorithm::of_key(leaf.public_key());
+    let signature = KeyAlgorithm::of_signature(&leaf.signature_algorithm);
+    if key == Some(expected) && signature == Some(expected) {
+        Ok(())
+    } else {
+        Err(VerifyChainError::WrongAlgorithm { expected })
+    }
+}
+
+/// SECURITY: webpki takes a leaf without an extended key usage as good for everything, and does
+/// not look at the plain key usage at all. That the extended usage fits was checked by webpki.
+fn check_usage(leaf: &X509Certificate<'_>) -> Result<(), VerifyChainError> {
+    let signs = matches!(leaf.key_usage(), Ok(Some(usage)) if usage.value.digital_signature());
+    let says_what_for = matches!(leaf.extended_key_usage(), Ok(Some(_)));
+    if signs && says_what_for {
+        Ok(())
+    } else {
+        Err(VerifyChainError::WrongPurpose)
+    }
+}
+
+fn identity(leaf: &X509Certificate<'_>) -> Result<SpiffeId, VerifyChainError> {
+    match uris(leaf).as_slice() {
+        [uri] => uri.parse().map_err(VerifyChainError::Identity),
+        uris => Err(VerifyChainError::WrongUriCount { count: uris.len() }),
+    }
+}
+
+fn translate(error: webpki::Error, purpose: Purpose) -> VerifyChainError {
+    use webpki::Error as E;
+    let time = |unix: UnixTime| UNIX_EPOCH + Duration::from_secs(unix.as_secs());
+    match error {
+        E::CertExpired { not_after, .. } => VerifyChainError::Expired {
+            not_after: time(not_after),
+        },
+        E::CertNotValidYet { not_before, .. } => VerifyChainError::NotYetValid {
+            not_before: time(not_before),
+        },
+        E::UnknownIssuer => VerifyChainError::UnknownIssuer,
+        E::InvalidSignatureForPublicKey => VerifyChainError::BadSignature,
+        E::UnsupportedSignatureAlgorithmContext(_)
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            VerifyChainError::WrongAlgorithm {
+                expected: purpose.key_algorithm(),
+            }
+        }
+        E::CaUsedAsEndEntity => VerifyChainError::AuthorityAsLeaf,
+        E::EndEntityUsedAsCa => VerifyChainError::LeafAsAuthority,
+        E::PathLenConstraintViolated => VerifyChainError::PathTooLong,
+        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => VerifyChainError::WrongPurpose,
+        E::BadDer | E::BadDerTime => VerifyChainError::Malformed,
+        other => VerifyChainError::Refused(other),
+    }
+}
