@@ -60,6 +60,13 @@ pub trait Agent {
 #[macro_export]
 macro_rules! agent {
     ($agent:ty) => {
+        // A native build (tests) has no node to export to, but the type is checked all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() = || {
+            fn is_program<A: $crate::Agent + ::std::default::Default>() {}
+            is_program::<$agent>();
+        };
+        #[cfg(target_arch = "wasm32")]
         const _: () = {
             ::std::thread_local! {
                 static AGENT: ::std::cell::RefCell<$agent> = ::std::default::Default::default();
@@ -120,6 +127,19 @@ impl Message {
     pub fn is_answer(&self) -> bool {
         use Performative as P;
         matches!(self.performative, P::Inform | P::Propose | P::Agree | P::Refuse | P::Failure | P::NotUnderstood)
+    }
+
+    /// The id of a conversation of one's own that belongs to this one: the same parts always give the same id, so that a
+    /// repeated reaction goes on with the conversation it began. FNV-1a of 128 bits: tells apart, but proves nothing.
+    #[must_use]
+    pub fn sub_conversation(&self, part: &str) -> String {
+        let parts = [self.conversation_id.as_bytes(), b"\0", part.as_bytes()];
+        let hash = parts.iter().flat_map(|part| part.iter()).fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
+            (hash ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+        });
+        // An id is its prefix and 128 bits as 26 digits of Crockford's base 32.
+        let digit = |n: u32| char::from(b"0123456789abcdefghjkmnpqrstvwxyz"[(hash >> (n * 5)) as usize & 31]);
+        std::iter::once("cnv_".to_owned()).chain((0..26).rev().map(|n| digit(n).to_string())).collect()
     }
 
     /// The content as text; bytes that are not UTF-8 become replacement characters.
