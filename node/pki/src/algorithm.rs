@@ -76,6 +76,15 @@ impl KeyAlgorithm {
         }
     }
 
+    /// The identifier of the signature as DER bytes: the one form that the standards allow.
+    pub(crate) fn signature_identifier(self) -> Vec<u8> {
+        let oid = match self {
+            Self::MlDsa87 => ML_DSA_87,
+            Self::P384 => ECDSA_SHA384,
+        };
+        der_value(0x30, &der_value(0x06, oid))
+    }
+
     /// True when `signature` over `message` was made by the owner of the raw `public_key`.
     pub(crate) fn verifies(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let verdict = match self {
@@ -98,6 +107,51 @@ impl fmt::Display for KeyAlgorithm {
     }
 }
 
+/// A DER value: tag, shortest length, contents (X.690, sections 8.1 and 10.1).
+pub(crate) fn der_value(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = contents.len();
+    let digits = length
+        .to_be_bytes()
+        .into_iter()
+        .skip_while(|digit| *digit == 0);
+    let mut value = vec![tag];
+    match u8::try_from(length) {
+        Ok(short) if short < 0x80 => value.push(short),
+        Ok(_) | Err(_) => {
+            let digits: Vec<u8> = digits.collect();
+            // A `usize` has at most eight digits, so the sum stays far below 256.
+            value.push(0x80 | u8::try_from(digits.len()).unwrap_or(u8::MAX));
+            value.extend(digits);
+        }
+    }
+    value.extend_from_slice(contents);
+    value
+}
+
 fn is_oid(value: &Any<'_>, oid: &[u8]) -> bool {
     value.tag() == Tag::Oid && value.data == oid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_in_their_shortest_form() {
+        let check = |length: usize, expected: &[u8]| {
+            let value = der_value(0x30, &vec![0; length]);
+            assert_eq!(value.len(), expected.len() + length);
+            assert!(
+                value.starts_with(expected),
+                "{length}: {:02x?}",
+                value.first_chunk::<2>()
+            );
+        };
+        check(0, &[0x30, 0]);
+        check(0x7f, &[0x30, 0x7f]);
+        check(0x80, &[0x30, 0x81, 0x80]);
+        check(0xff, &[0x30, 0x81, 0xff]);
+        check(0x100, &[0x30, 0x82, 1, 0]);
+        check(0x1_0000, &[0x30, 0x83, 1, 0, 0]);
+    }
 }

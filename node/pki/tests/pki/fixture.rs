@@ -1,0 +1,106 @@
+//! A cluster's authorities with one node, and a way to make certificates no authority of ours
+//! would sign.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use caxton_pki::{
+    Authority, CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, P384Key,
+    Signer, SpiffeId, TrustDomain, loopback_hosts,
+};
+use rcgen::{
+    CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
+    SanType, SigningKey,
+};
+
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const ID: &str = "spiffe://test.example/node/n1";
+
+/// 2027-01-15T08:00:00Z. No test reads a clock.
+pub(crate) fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+pub(crate) fn domain() -> TrustDomain {
+    "test.example".parse().expect("a trust domain")
+}
+
+pub(crate) fn id() -> SpiffeId {
+    ID.parse().expect("a SPIFFE ID")
+}
+
+pub(crate) fn authority() -> DevelopmentAuthority {
+    DevelopmentAuthority::generate(&domain(), 30 * DAY, now()).expect("an authority")
+}
+
+pub(crate) fn ml_dsa() -> MlDsa87Key {
+    MlDsa87Key::generate().expect("a key")
+}
+
+pub(crate) fn p384() -> P384Key {
+    P384Key::generate().expect("a key")
+}
+
+/// A node's chain in the mesh: leaf, intermediate.
+pub(crate) fn mesh_chain(
+    authority: &DevelopmentAuthority,
+    key: &impl Signer,
+) -> Vec<CertificateDer<'static>> {
+    let request = CertificateRequest::of_own(key);
+    authority
+        .issue_mesh_node(&request, &id(), &loopback_hosts(), DAY, now())
+        .expect("a mesh certificate")
+}
+
+/// A node's chain for browsers: the leaf.
+pub(crate) fn web_chain(
+    authority: &DevelopmentAuthority,
+    key: &impl Signer,
+) -> Vec<CertificateDer<'static>> {
+    let request = CertificateRequest::of_own(key);
+    authority
+        .issue_web_node(&request, &id(), &loopback_hosts(), DAY, now())
+        .expect("a web certificate")
+}
+
+/// A leaf with nothing wrong in it, for a test to spoil.
+pub(crate) fn good_leaf() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(2027, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2027, 2, 1);
+    params.subject_alt_names = vec![uri(ID)];
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+pub(crate) fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().expect("ASCII"))
+}
+
+/// A certificate with the issuer's name, signed by any key: the issuer's own or a forger's.
+pub(crate) fn craft(
+    params: &CertificateParams,
+    key: &impl PublicKeyData,
+    issuer: &CertificateDer<'_>,
+    signer: &impl SigningKey,
+) -> CertificateDer<'static> {
+    let issuer = Issuer::from_ca_cert_der(issuer, signer).expect("an issuer");
+    params
+        .signed_by(key, &issuer)
+        .expect("a certificate")
+        .into()
+}
+
+/// The same, signed by an authority that should know better.
+pub(crate) fn craft_by<S: Signer>(
+    params: &CertificateParams,
+    key: &impl PublicKeyData,
+    issuer: &Authority<S>,
+) -> CertificateDer<'static> {
+    craft(params, key, issuer.certificate(), issuer.signer())
+}

@@ -1,0 +1,10 @@
+//! What Caxton's certificates promise, checked from outside the crate.
+
+mod chains;
+mod fixture;
+mod handshake;
+mod hostile_input;
+mod interop;
+mod issuing;
+mod persistence;
+mod requests;
