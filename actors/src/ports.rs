@@ -95,6 +95,14 @@ pub enum LedgerError {
     /// More operations wait than the store takes.
     #[error("the store is busy")]
     Busy,
+    /// The agent would keep more than it may, or under a longer name than it may.
+    #[error("an agent may keep at most {max} {what}")]
+    Quota {
+        /// What is bounded, in words.
+        what: &'static str,
+        /// The bound.
+        max: u64,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -1,0 +1,43 @@
+//! The durable store of a node: messages, keys, agents, dead letters, a few facts of the node's own,
+//! and the programs' bytes.
+//!
+//! - [`store`]: what the rest of the node calls; it implements `caxton_actors::ports::Ledger`.
+//! - `writer`: the one thread that writes, in groups, with one flush for each group.
+//! - `group`: what each operation does to the tables; `sweep`: what is forgotten in time.
+//! - `tables`: names, keys and rows; the only file that knows their encoding.
+//! - `read`: reads on snapshots; `file`: making and opening `node.redb`.
+//! - [`programs`]: programs as files named by their hash; [`check`]: the offline verification.
+//!
+//! The one idea to know first: an operation is a closure that a thread applies to open tables. Whatever
+//! waits when the thread is free is applied in one transaction, flushed once, and acknowledged together.
+//!
+//! Choice: redb, one file. It flushes on each commit, has one dependency, and reopens at once. Its
+//! price is one writer and about four tree operations for a durable message; the group makes that fast.
+
+mod check;
+mod dead;
+mod file;
+mod group;
+mod letters;
+mod programs;
+mod read;
+#[expect(
+    clippy::module_inception,
+    reason = "the file that holds `Store` bears its name"
+)]
+mod store;
+mod sweep;
+mod tables;
+mod writer;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod tests;
+
+pub use check::{Report, check};
+pub use dead::{DeadLetterCursor, DeadLetterFilter, Replayed};
+pub use file::{DATABASE_FILE, OpenStoreError};
+pub use programs::ProgramError;
+pub use read::{KvUsage, MessageState};
+pub use store::{KEY_BYTES_MAX, Options, Store};
