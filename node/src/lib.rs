@@ -1,1 +1,3 @@
 //! caxton-node
+
+pub mod config;

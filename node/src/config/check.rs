@@ -1,0 +1,303 @@
+//! The checked configuration, and what must hold between settings.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use caxton_capabilities::Name;
+
+use super::{
+    limits,
+    resolve::{Origin, Resolver},
+    sections::{
+        Agents, ApiSettings, Compile, Log, Messages, Metrics, Mode, NodeSettings, Store,
+        TlsSettings, Top, Trace,
+    },
+};
+
+/// Where a production node keeps its data: systemd's `StateDirectory=caxton`.
+const PRODUCTION_DATA: &str = "/var/lib/caxton";
+
+/// Everything a node is told, checked: each part is handed its own struct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Who the node is and where its data lies.
+    pub node: Node,
+    /// The management API.
+    pub api: Api,
+    /// How long stopping may take before what is left is killed.
+    pub shutdown_grace: Duration,
+    /// What the node writes about itself.
+    pub log: Log,
+    /// Messages between agents.
+    pub messages: Messages,
+    /// The agents and their supervision.
+    pub agents: Agents,
+    /// Limits of programs that differ from the sandbox's defaults, each in its own unit.
+    pub limits: BTreeMap<String, u64>,
+    /// Compiling programs.
+    pub compile: Compile,
+    /// The store on disk.
+    pub store: Store,
+    /// The record of what messages did.
+    pub trace: Trace,
+    /// Figures for monitoring.
+    pub metrics: Metrics,
+}
+
+/// Who the node is and where its data lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Node {
+    /// Its name, unique in the cluster.
+    pub name: Name,
+    /// What it is for.
+    pub mode: Mode,
+    /// The folder of store and keys. Of an ephemeral node: the folder in which it makes a fresh one.
+    pub data: PathBuf,
+    /// Whether the data is gone when the node stops.
+    pub ephemeral: bool,
+}
+
+/// The management API: HTTPS on one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Api {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether somebody chose that address; a development node may take the next free port otherwise.
+    pub listen_explicit: bool,
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// The largest request body but for programs.
+    pub body_bytes_max: usize,
+    /// The largest program that can be deployed.
+    pub program_bytes_max: usize,
+    /// How long a client may take for its handshake and the headers of a request.
+    pub header_timeout: Duration,
+    /// How long a request may take, streams excepted.
+    pub request_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// The operator's certificate; a development node makes its own without.
+    pub tls: Option<Tls>,
+}
+
+/// A certificate of the operator's own CA. Paths: the node reads them and checks their rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// PEM file with the certificate, followed by those between it and the CA.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+    /// PEM file with the CA that clients are told to trust; they use their own store without.
+    pub ca: Option<PathBuf>,
+}
+
+/// Reads and checks everything. `None` when something is wrong; the resolver has the problems then.
+pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
+    let node = NodeSettings::read(from);
+    let api = ApiSettings::read(from);
+    let tls = TlsSettings::read(from);
+    let top = Top::read(from);
+    let log = Log::read(from);
+    let messages = Messages::read(from);
+    let agents = Agents::read(from);
+    let limits = limits::read(from);
+    let compile = Compile::read(from);
+    let store = Store::read(from);
+    let trace = Trace::read(from);
+    let metrics = Metrics::read(from);
+
+    // Everything was read before the first `?`, so that one run reports all that is wrong.
+    if let Some(messages) = &messages {
+        check_messages(from, messages);
+    }
+    if let Some(compile) = &compile {
+        check_compile(from, compile);
+    }
+    let tls = tls.map(|tls| check_tls(from, tls));
+    if let (Some(node), Some(api)) = (&node, &api) {
+        check_door(from, node.mode, api.listen);
+    }
+    let node = node.and_then(|node| check_node(from, node));
+    Some(Config {
+        node: node?,
+        api: api_of(from, api?, tls?),
+        shutdown_grace: top?.shutdown_grace,
+        log: log?,
+        messages: messages?,
+        agents: agents?,
+        limits,
+        compile: compile?,
+        store: store?,
+        trace: trace?,
+        metrics: metrics?,
+    })
+}
+
+fn check_messages(from: &mut Resolver<'_>, messages: &Messages) {
+    if messages.backoff_first > messages.backoff_max {
+        from.contradiction(
+            &["messages.backoff_first", "messages.backoff_max"],
+            "`messages.backoff_first` must not be above `messages.backoff_max`",
+            "lower the first pause or raise the longest one",
+        );
+    }
+    if messages.bytes_max > messages.tenant_in_flight_bytes_max {
+        from.contradiction(
+            &["messages.tenant_in_flight_bytes_max", "messages.bytes_max"],
+            "`messages.tenant_in_flight_bytes_max` must not be below `messages.bytes_max`",
+            "a tenant could not send the largest message: raise the first or lower the second",
+        );
+    }
+}
+
+fn check_compile(from: &mut Resolver<'_>, compile: &Compile) {
+    if compile.cpu_max > compile.wall_max {
+        from.contradiction(
+            &["compile.cpu_max", "compile.wall_max"],
+            "`compile.cpu_max` must not be above `compile.wall_max`",
+            "lower the processor time or raise the time by the clock",
+        );
+    }
+}
+
+/// A certificate and its key come together or not at all.
+fn check_tls(from: &mut Resolver<'_>, tls: TlsSettings) -> Option<Tls> {
+    let TlsSettings {
+        certificate,
+        key,
+        ca,
+    } = tls;
+    let missing = match (certificate, key, &ca) {
+        (Some(certificate), Some(key), _) => {
+            return Some(Tls {
+                certificate,
+                key,
+                ca,
+            });
+        }
+        (None, None, None) => return None,
+        (None, ..) => "api.tls.certificate",
+        (_, None, _) => "api.tls.key",
+    };
+    from.contradiction(
+        &["api.tls.certificate", "api.tls.key", "api.tls.ca"],
+        format!("`{missing}` is missing"),
+        "`api.tls.certificate` and `api.tls.key` are PEM files that belong together: give both",
+    );
+    None
+}
+
+/// SECURITY: a development node's CA key lies beside its certificates, and its first operator is made
+/// without asking. So nobody but this machine may reach it.
+fn check_door(from: &mut Resolver<'_>, mode: Mode, listen: SocketAddr) {
+    let has_tls =
+        ["api.tls.certificate", "api.tls.key", "api.tls.ca"].map(|key| from.is_given(key));
+    match mode {
+        Mode::Development if !listen.ip().is_loopback() => from.contradiction(
+            &["api.listen"],
+            format!("a development node listens on loopback addresses alone, and `{listen}` is none"),
+            "set `node.mode: production` with `api.tls.certificate` and `api.tls.key` of your own CA, or stay on \
+             127.0.0.1 and come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`",
+        ),
+        // Where one of the files was given, `check_tls` names the missing one.
+        Mode::Production if !has_tls.contains(&true) => from.contradiction(
+            &["node.mode"],
+            "a production node needs a certificate of your own CA",
+            "set `api.tls.certificate` and `api.tls.key` to its PEM files",
+        ),
+        Mode::Development | Mode::Production => {}
+    }
+}
+
+fn check_node(from: &mut Resolver<'_>, node: NodeSettings) -> Option<Node> {
+    let NodeSettings {
+        mode,
+        name,
+        data,
+        ephemeral,
+    } = node;
+    if ephemeral && mode == Mode::Production {
+        from.contradiction(
+            &["node.ephemeral", "node.mode"],
+            "a production node keeps its data, `node.ephemeral` throws it away",
+            "remove one of the two",
+        );
+    }
+    if ephemeral && data.is_some() {
+        from.contradiction(
+            &["node.ephemeral", "node.data"],
+            "`node.ephemeral` throws data away, `node.data` names where to keep it",
+            "remove one of the two",
+        );
+    }
+    let data = data.or_else(|| data_by_default(from.environment, mode, ephemeral, &name));
+    let Some(data) = data else {
+        from.contradiction(
+            &[],
+            "no folder for the node's data: neither HOME nor XDG_DATA_HOME is set",
+            "set `node.data`, or `node.ephemeral: true`",
+        );
+        return None;
+    };
+    from.show("node.data", data.display().to_string());
+    Some(Node {
+        name,
+        mode,
+        data,
+        ephemeral,
+    })
+}
+
+fn data_by_default(
+    environment: &dyn Fn(&str) -> Option<String>,
+    mode: Mode,
+    ephemeral: bool,
+    name: &Name,
+) -> Option<PathBuf> {
+    match mode {
+        _ if ephemeral => Some(folder(environment, "TMPDIR").unwrap_or_else(|| "/tmp".into())),
+        Mode::Production => Some(PRODUCTION_DATA.into()),
+        Mode::Development => {
+            let data = base_folder(environment, "XDG_DATA_HOME", ".local/share")?;
+            Some(data.join("caxton/dev").join(name.as_str()))
+        }
+    }
+}
+
+/// A folder of the XDG Base Directory Specification 0.8: the variable, or a place below HOME.
+pub(super) fn base_folder(
+    environment: &dyn Fn(&str) -> Option<String>,
+    variable: &str,
+    below_home: &str,
+) -> Option<PathBuf> {
+    folder(environment, variable).or_else(|| Some(folder(environment, "HOME")?.join(below_home)))
+}
+
+/// A folder from the environment. The specification has relative ones ignored.
+fn folder(environment: &dyn Fn(&str) -> Option<String>, variable: &str) -> Option<PathBuf> {
+    environment(variable)
+        .map(PathBuf::from)
+        .filter(|path: &PathBuf| Path::is_absolute(path))
+}
+
+fn api_of(from: &Resolver<'_>, api: ApiSettings, tls: Option<Tls>) -> Api {
+    Api {
+        listen: api.listen,
+        listen_explicit: from.origin("api.listen") != Origin::Default,
+        connections_max: api.connections_max,
+        body_bytes_max: api.body_bytes_max,
+        program_bytes_max: api.program_bytes_max,
+        header_timeout: api.header_timeout,
+        request_timeout: api.request_timeout,
+        keep_alive: api.keep_alive,
+        tls,
+    }
+}

@@ -1,0 +1,42 @@
+//! "Did you mean": the nearest of a few known words.
+
+/// Longer words are no typing slips, and comparing costs the product of the lengths.
+const WORD_CHARS_MAX: usize = 64;
+
+/// The candidate that `word` was most likely meant to be.
+///
+/// One slip in three letters is forgiven, and `-` counts as `_`; anything further off would be a
+/// guess that sends the reader the wrong way.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let letters = word.chars().count();
+    if letters > WORD_CHARS_MAX {
+        return None;
+    }
+    let word = word.to_lowercase().replace('-', "_");
+    let slips_max = (letters / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
+        .filter(|(slips, _)| *slips <= slips_max)
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_forgiven_and_a_guess_is_not_made() {
+        let known = ["listen", "connections_max", "body_bytes_max"];
+        assert_eq!(nearest("lisen", known), Some("listen"));
+        assert_eq!(nearest("Listen", known), Some("listen"));
+        assert_eq!(nearest("connections-max", known), Some("connections_max"));
+        assert_eq!(nearest("port", known), None);
+        assert_eq!(nearest(&"listen".repeat(1_000_000), known), None);
+        assert_eq!(nearest("", known), None);
+    }
+}
