@@ -132,16 +132,20 @@ fn missing_export(text: &str) -> Option<String> {
 
 /// Imports and exports by name: what can be said before seconds are spent on compiling.
 pub(crate) fn names(outline: &Outline) -> Result<(), Refusal> {
-    let known = |name: &String| IMPORTS.contains(&name.as_str()) || name.starts_with(PACKAGE);
-    if let Some(unknown) = outline.imports.iter().find(|name| !known(name)) {
+    // By interface: whether another version fits is the linker's to say, which knows what is compatible.
+    let interface = |name: &str| name.split('@').next().map(str::to_owned);
+    let known: Vec<_> = IMPORTS.iter().map(|name| interface(name)).collect();
+    let is_known = |name: &str| known.contains(&interface(name));
+    if let Some(unknown) = outline.imports.iter().find(|name| !is_known(name)) {
         return Err(Refusal::unknown_import(unknown));
     }
+    let max = Limits::largest().instances;
+    at_most("core instances", outline.core_instances, max)?;
     if !outline.exports.iter().any(|name| name == HANDLER) {
         let name = handler_name();
         return Err(Refusal::MissingExport { name });
     }
-    let max = Limits::largest().instances;
-    at_most("core instances", outline.core_instances, max)
+    Ok(())
 }
 
 /// Imports and exports by type: what the linker will say at every load.
