@@ -443,11 +443,11 @@ impl State {
             return Ok(());
         };
         let stop = child.stop_when_started.take();
-        if let Some(added) = child.added.take() {
-            answer(added, Ok(()));
-        }
         if stop.is_none() {
             child.status.set_state(ChildState::Running);
+        }
+        if let Some(added) = child.added.take() {
+            answer(added, Ok(()));
         }
         child.cell = Some(cell.clone());
         self.by_actor.insert(cell.get_id(), (id, incarnation));
@@ -557,7 +557,11 @@ impl State {
 impl Drop for State {
     // Also after a kill or a panic, which no handler sees.
     fn drop(&mut self) {
-        self.children.values().for_each(Child::detach);
+        for child in self.children.values() {
+            // ractor kills the children of an actor that ends, but leaves out those that are draining.
+            child.cell.iter().for_each(ActorCell::kill);
+            child.detach();
+        }
         self.shared.table.end_all();
         let gave_up = self.gave_up.take();
         self.shared.ended.send_replace(Some(Ended { gave_up }));
