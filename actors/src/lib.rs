@@ -1,6 +1,17 @@
 //! What a node decides. Each actor is a pure core and a thin shell; decisions do not know how bytes
-//! travel, are stored or are run: those are [`ports`].
+//! travel, are stored or are run: those are [`ports`]. [`tree`] names the actors.
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod auth;
+pub mod ca;
+pub mod conversation;
 pub mod envelope;
+pub mod gateway;
+pub mod policy;
 pub mod ports;
+pub mod pulse;
+pub mod registry;
+pub mod supervision;
+mod ticker;
+pub mod tree;

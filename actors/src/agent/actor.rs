@@ -1,0 +1,482 @@
+//! The agent's shell: feeds the core, runs the instance, settles with the ledger, moves what was sent.
+//!
+//! Where the ledger fails, the actor ends and starts again from what the ledger says: memory that the
+//! ledger did not confirm is not trusted.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
+
+use caxton_capabilities::{ConversationId, Principal};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::{task::JoinSet, time::Instant};
+
+use super::core::{AfterFault, Core, Job, RetryPolicy, Verdict};
+use crate::{
+    conversation::KEPT_UNDER,
+    envelope::{Delivery, Envelope, Performative, Step, TraceParent},
+    gateway::{AgentPort, Gateway},
+    ports::{
+        Acceptance, DeadLetter, Delivered, Fault, Ids, Instance, LedgerError, Mark, Programs,
+        Reaction, Settlement, StartOrder, Usage, Version, unix_ms,
+    },
+    supervision::Admitted,
+};
+
+/// Content type of the message by which a new version is tried.
+pub const HEALTH_CONTENT_TYPE: &str = "application/vnd.caxton.health+json";
+
+/// Durable messages read from the ledger at a time.
+const PAGE: usize = 64;
+
+/// What an agent's actor is told.
+pub(crate) enum AgentMessage {
+    /// A message for the agent.
+    Deliver(Box<Job>),
+    /// Durable messages wait in the ledger.
+    CatchUp,
+    /// The wait of a parked conversation is over.
+    RetryDue(ConversationId),
+    /// Another version is to be used.
+    Adopt,
+}
+
+impl fmt::Debug for AgentMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deliver(_) => "Deliver",
+            Self::CatchUp => "CatchUp",
+            Self::RetryDue(_) => "RetryDue",
+            Self::Adopt => "Adopt",
+        })
+    }
+}
+
+/// What an agent's actor is made from.
+#[derive(Clone)]
+pub(crate) struct AgentArguments {
+    /// Its port.
+    pub(crate) port: Arc<AgentPort>,
+    /// The way out.
+    pub(crate) gateway: Gateway,
+    /// What runs programs.
+    pub(crate) programs: Arc<dyn Programs>,
+    /// How often a message is tried.
+    pub(crate) retry: RetryPolicy,
+    /// Conversations that may be open at once.
+    pub(crate) conversations_max: usize,
+}
+
+impl fmt::Debug for AgentArguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentArguments").field("agent", &self.port.address).finish_non_exhaustive()
+    }
+}
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct AgentActor;
+
+/// What it holds. Everything but the ledger's content may be lost with it.
+pub(crate) struct AgentState {
+    arguments: AgentArguments,
+    core: Core,
+    version: Arc<Version>,
+    instance: Option<Box<dyn Instance>>,
+    timers: JoinSet<()>,
+}
+
+impl fmt::Debug for AgentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentState").field("agent", &self.arguments.port.address).finish_non_exhaustive()
+    }
+}
+
+impl Actor for AgentActor {
+    type Msg = Admitted<AgentMessage>;
+    type State = AgentState;
+    type Arguments = AgentArguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        arguments: AgentArguments,
+    ) -> Result<AgentState, ActorProcessingErr> {
+        let version = arguments.port.version();
+        let mut core =
+            Core::new(arguments.retry, version.protocols.clone(), arguments.conversations_max);
+        let ledger = &arguments.gateway.parts().ledger;
+        let id = arguments.port.id;
+        for key in ledger.kv_keys(id, KEPT_UNDER, None, arguments.conversations_max)? {
+            if let Some(value) = ledger.kv_get(id, &key)? {
+                core.restore(&key, &value);
+            }
+        }
+        // From here on, whoever cannot reach this actor leaves the mark, and it catches up.
+        arguments.port.behind.store(true, Ordering::Release);
+        Ok(AgentState { arguments, core, version, instance: None, timers: JoinSet::new() })
+    }
+
+    async fn post_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut AgentState,
+    ) -> Result<(), ActorProcessingErr> {
+        state.adopt();
+        if state.instance.is_none() && let Err(fault) = state.start_instance().await {
+            // It is tried again with the first message, which then fails with this reason.
+            state.arguments.port.status.set_error(&fault.to_string());
+        }
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut AgentState,
+    ) -> Result<(), ActorProcessingErr> {
+        let (message, place) = message.into_parts();
+        state.adopt();
+        match message {
+            AgentMessage::Deliver(mut job) => {
+                job.place = Some(place);
+                let conversation = job.envelope.conversation;
+                let verdict = state.core.offered(*job, state.now_ms());
+                state.act(verdict).await?;
+                state.unpark(conversation).await?;
+            }
+            AgentMessage::RetryDue(conversation) => {
+                if let Some(verdict) = state.core.due(conversation, state.now_ms()) {
+                    state.act(verdict).await?;
+                    state.unpark(conversation).await?;
+                }
+            }
+            AgentMessage::CatchUp | AgentMessage::Adopt => {}
+        }
+        if state.arguments.port.behind.swap(false, Ordering::AcqRel) {
+            state.catch_up().await?;
+        }
+        while state.timers.try_join_next().is_some() {}
+        Ok(())
+    }
+}
+
+impl AgentState {
+    fn now_ms(&self) -> u64 {
+        unix_ms(self.arguments.gateway.now())
+    }
+
+    /// Takes the version that was handed over, between two messages.
+    fn adopt(&mut self) {
+        if let Some(handover) = self.arguments.port.take_handover() {
+            self.core.declare(handover.version.protocols.clone());
+            self.version = handover.version;
+            self.instance = handover.instance;
+        }
+    }
+
+    async fn start_instance(&mut self) -> Result<(), Fault> {
+        let order = StartOrder {
+            agent: self.arguments.port.id,
+            address: self.arguments.port.address.clone(),
+            version: Arc::clone(&self.version),
+        };
+        self.instance = Some(self.arguments.programs.start(order).await?);
+        self.arguments.port.status.instances.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads what the ledger holds beyond what was seen, in order.
+    async fn catch_up(&mut self) -> Result<(), ActorProcessingErr> {
+        loop {
+            let port = &self.arguments.port;
+            let page =
+                self.arguments.gateway.parts().ledger.pending(port.id, self.core.seen(), PAGE)?;
+            let last = page.len() < PAGE;
+            for pending in page {
+                let mut job =
+                    Job::new(pending.envelope, Some(pending.sequence), None, Instant::now());
+                job.attempts = pending.attempts;
+                let conversation = job.envelope.conversation;
+                let verdict = self.core.offered(job, self.now_ms());
+                self.act(verdict).await?;
+                self.unpark(conversation).await?;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs what waited behind a message of its conversation.
+    async fn unpark(&mut self, conversation: ConversationId) -> Result<(), ActorProcessingErr> {
+        while let Some(verdict) = self.core.unparked(conversation, self.now_ms()) {
+            self.act(verdict).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, verdict: Verdict) -> Result<(), ActorProcessingErr> {
+        match verdict {
+            Verdict::Run(job) => self.run(job).await,
+            Verdict::Parked | Verdict::Seen => Ok(()),
+            Verdict::Illegal(job, illegal) => {
+                let reason = illegal.to_string();
+                self.refuse(job, Performative::Refuse, "illegal-act", &reason).await
+            }
+            Verdict::TooLate(job) => {
+                self.refuse(job, Performative::Failure, "too-late", "its reply-by has passed").await
+            }
+        }
+    }
+
+    async fn run(&mut self, job: Job) -> Result<(), ActorProcessingErr> {
+        self.adopt();
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => match self.start_instance().await {
+                Ok(()) => match self.instance.take() {
+                    Some(instance) => instance,
+                    None => return Ok(()),
+                },
+                Err(fault) => return self.fail(job, fault).await,
+            },
+        };
+        let gateway = self.arguments.gateway.clone();
+        let started = Step::Started {
+            waited: job.since.elapsed(),
+            version: self.version.number,
+            attempt: job.attempts + 1,
+        };
+        gateway.record(&job.envelope, started);
+        let Delivered { instance, result, usage } = instance.deliver(Arc::clone(&job.envelope)).await;
+        self.instance = instance;
+        let status = &self.arguments.port.status;
+        status.add_cpu(usage.cpu);
+        status.memory_bytes.store(usage.memory_peak, Ordering::Relaxed);
+        match result {
+            Ok(reaction) => self.finish(job, reaction, usage).await,
+            Err(fault) => self.fail(job, fault).await,
+        }
+    }
+
+    /// Makes a reaction take effect: first on disk where that is due, then outside.
+    async fn finish(
+        &mut self,
+        job: Job,
+        reaction: Reaction,
+        usage: Usage,
+    ) -> Result<(), ActorProcessingErr> {
+        let gateway = self.arguments.gateway.clone();
+        let mut prepared = Vec::with_capacity(reaction.sent.len());
+        let mut refused = Vec::new();
+        for draft in reaction.sent {
+            match gateway.prepare_draft(&self.arguments.port, &job.envelope, draft) {
+                Ok(ready) => match self.core.says(&ready.envelope) {
+                    Ok(()) => prepared.push(ready),
+                    Err(illegal) => {
+                        refused.push((ready.envelope, "illegal-act", illegal.to_string()));
+                    }
+                },
+                Err((envelope, refusal)) => {
+                    refused.push((envelope, refusal.kind(), refusal.to_string()));
+                }
+            }
+        }
+        let durable = prepared
+            .iter()
+            .filter_map(|ready| ready.durable_for().map(|agent| (agent, Arc::clone(&ready.envelope))))
+            .collect();
+        let mark = job.sequence.map_or(Mark::None, |_| Mark::Done(job.envelope.id));
+        let acceptances = match self.settle(mark, reaction.writes, durable).await {
+            Ok(acceptances) => acceptances,
+            Err(error) => return Err(self.not_durable(&job, error)),
+        };
+        let handled = Step::Handled {
+            cpu: usage.cpu,
+            wall: usage.wall,
+            host_calls: usage.host_calls,
+            memory: usage.memory_peak,
+        };
+        gateway.record(&job.envelope, handled);
+        self.arguments.port.status.handled.fetch_add(1, Ordering::Relaxed);
+        let cause = job.envelope.id;
+        drop(job); // Its places are free before what it caused is delivered.
+        let mut acceptances = acceptances.into_iter();
+        for ready in prepared {
+            let acceptance = ready.durable_for().and_then(|_| acceptances.next());
+            let envelope = Arc::clone(&ready.envelope);
+            if let Err(refusal) = gateway.dispatch(ready, acceptance, Some(cause)) {
+                refused.push((envelope, refusal.kind(), refusal.to_string()));
+            }
+        }
+        for (envelope, kind, reason) in refused {
+            gateway.record(&envelope, Step::Refused { kind, reason: reason.clone() });
+            gateway.answer_for(&envelope, Performative::Refuse, kind, &reason);
+        }
+        Ok(())
+    }
+
+    async fn fail(&mut self, job: Job, fault: Fault) -> Result<(), ActorProcessingErr> {
+        let gateway = self.arguments.gateway.clone();
+        let status = &self.arguments.port.status;
+        status.failed.fetch_add(1, Ordering::Relaxed);
+        status.set_error(&format!("{}: {}", fault.kind, fault.reason));
+        let envelope = Arc::clone(&job.envelope);
+        let after = self.core.failed(job, &fault);
+        let retry = matches!(after, AfterFault::Retry { .. });
+        gateway.record(
+            &envelope,
+            Step::Failed { kind: fault.kind, reason: fault.reason.clone(), retry },
+        );
+        match after {
+            AfterFault::Retry { wait, attempts } => {
+                let mark = Mark::Retry { message: envelope.id, attempts };
+                self.settle(mark, BTreeMap::new(), Vec::new()).await?;
+                self.retry_after(wait, envelope.conversation);
+                Ok(())
+            }
+            AfterFault::Answer { job, performative } => {
+                self.end(&job, Mark::Done(envelope.id)).await?;
+                gateway.answer_for(&envelope, performative, fault.kind, &fault.reason);
+                Ok(())
+            }
+            AfterFault::GiveUp(job) => {
+                self.bury(&job, &fault).await?;
+                gateway.answer_for(&envelope, Performative::Failure, fault.kind, &fault.reason);
+                Ok(())
+            }
+        }
+    }
+
+    async fn refuse(
+        &mut self,
+        job: Job,
+        performative: Performative,
+        kind: &'static str,
+        reason: &str,
+    ) -> Result<(), ActorProcessingErr> {
+        let gateway = &self.arguments.gateway;
+        gateway.record(&job.envelope, Step::Refused { kind, reason: reason.to_owned() });
+        gateway.answer_for(&job.envelope, performative, kind, reason);
+        self.end(&job, Mark::Done(job.envelope.id)).await
+    }
+
+    async fn bury(&mut self, job: &Job, fault: &Fault) -> Result<(), ActorProcessingErr> {
+        let letter = DeadLetter {
+            envelope: Arc::clone(&job.envelope),
+            at_ms: self.now_ms(),
+            attempts: job.attempts,
+            kind: fault.kind.to_owned(),
+            reason: fault.reason.clone(),
+        };
+        if job.sequence.is_some() {
+            self.end(job, Mark::Dead(letter)).await?;
+        } else if let Err(error) = self.arguments.gateway.parts().ledger.bury(letter).await {
+            tracing::warn!(message = %job.envelope.id, %error, "a dead letter could not be kept");
+        }
+        let reason = fault.reason.clone();
+        self.arguments.gateway.record(&job.envelope, Step::DeadLettered { reason });
+        Ok(())
+    }
+
+    /// Ends a message without a reaction; what is not durable needs no word to the ledger.
+    async fn end(&mut self, job: &Job, mark: Mark) -> Result<(), ActorProcessingErr> {
+        if job.sequence.is_some() {
+            self.settle(mark, BTreeMap::new(), Vec::new()).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &mut self,
+        mark: Mark,
+        mut writes: BTreeMap<String, Option<Vec<u8>>>,
+        outgoing: Vec<(caxton_capabilities::AgentId, Arc<Envelope>)>,
+    ) -> Result<Vec<Acceptance>, LedgerError> {
+        writes.extend(self.core.conversation_writes());
+        if mark == Mark::None && writes.is_empty() && outgoing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settlement = Settlement { agent: self.arguments.port.id, mark, writes, outgoing };
+        self.arguments.gateway.parts().ledger.settle(settlement).await
+    }
+
+    /// The ledger refused a reaction: nothing of it took effect. What is durable is tried again by the
+    /// next incarnation; for the rest the sender hears of it now.
+    fn not_durable(&self, job: &Job, error: LedgerError) -> ActorProcessingErr {
+        self.arguments.port.status.set_error(&error.to_string());
+        if job.sequence.is_none() {
+            let gateway = &self.arguments.gateway;
+            let reason = error.to_string();
+            gateway.record(
+                &job.envelope,
+                Step::Failed { kind: "not-durable", reason: reason.clone(), retry: false },
+            );
+            gateway.answer_for(&job.envelope, Performative::Failure, "not-durable", &reason);
+        }
+        error.into()
+    }
+
+    fn retry_after(&mut self, wait: std::time::Duration, conversation: ConversationId) {
+        let mailbox = self.arguments.port.mailbox.clone();
+        self.timers.spawn(async move {
+            tokio::time::sleep(wait).await;
+            // A full mailbox only delays the retry.
+            while mailbox.try_send_control(AgentMessage::RetryDue(conversation)).is_err() {
+                tokio::time::sleep(wait.max(std::time::Duration::from_millis(10))).await;
+            }
+        });
+    }
+}
+
+/// Starts an instance and hands it a health message. What it does in answer takes no effect.
+///
+/// # Errors
+/// It did not start, trapped, ran out of a limit, or answered `failure`.
+pub(crate) async fn trial(
+    programs: &dyn Programs,
+    order: StartOrder,
+    ids: &dyn Ids,
+) -> Result<Box<dyn Instance>, Fault> {
+    let health = Envelope {
+        id: ids.message(),
+        performative: Performative::Query,
+        sender: Principal::Node,
+        receiver: Principal::Agent(order.address.clone()),
+        conversation: ids.conversation(),
+        protocol: None,
+        reply_with: None,
+        in_reply_to: None,
+        reply_by: None,
+        content_type: HEALTH_CONTENT_TYPE.into(),
+        content: Arc::from(b"{}".as_slice()),
+        delivery: Delivery::AtMostOnce,
+        trace: TraceParent { trace: ids.trace(), span: 0 },
+    };
+    let unhealthy = |reason: &str| Fault {
+        kind: "unhealthy",
+        reason: reason.to_owned(),
+        own: None,
+        lasting: true,
+    };
+    let instance = programs.start(order.clone()).await?;
+    let Delivered { instance, result, .. } = instance.deliver(Arc::new(health)).await;
+    match result {
+        Ok(reaction) => {
+            if reaction.sent.iter().any(|draft| draft.performative == Performative::Failure) {
+                return Err(unhealthy("it answered the health message with failure"));
+            }
+        }
+        // A program that does not know the message is as well as one that does.
+        Err(fault) if fault.own == Some(true) => {}
+        Err(fault) => return Err(fault),
+    }
+    match instance {
+        Some(instance) => Ok(instance),
+        None => programs.start(order).await,
+    }
+}

@@ -1,0 +1,10 @@
+//! One actor for each agent: it owns the instance, hands it one message at a time, and sees to it
+//! that what a reaction did takes effect as a whole or not at all.
+
+mod actor;
+mod core;
+
+pub use actor::HEALTH_CONTENT_TYPE;
+pub(crate) use actor::{AgentActor, AgentArguments, AgentMessage, trial};
+pub use core::RetryPolicy;
+pub(crate) use core::Job;

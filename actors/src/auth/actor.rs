@@ -1,0 +1,81 @@
+//! The shell: follows the policies that `policy` publishes, and publishes trust.
+
+use caxton_capabilities::{PolicySet, Trust};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::core::Core;
+use crate::supervision::{Admitted, BoundedRef};
+
+/// What the auth actor is told.
+#[derive(Debug)]
+pub enum AuthMessage {
+    /// The policies changed.
+    Policies(PolicySet),
+}
+
+/// What it is made from.
+#[derive(Clone, Debug)]
+pub struct AuthArguments {
+    /// What `policy` publishes.
+    pub policies: watch::Receiver<PolicySet>,
+    /// Where trust is published.
+    pub trust: watch::Sender<Trust>,
+    /// Its own mailbox.
+    pub mailbox: BoundedRef<AuthMessage>,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct AuthActor;
+
+/// What it holds.
+#[derive(Debug)]
+pub struct AuthState {
+    core: Core,
+    trust: watch::Sender<Trust>,
+    follower: JoinHandle<()>,
+}
+
+impl Drop for AuthState {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl Actor for AuthActor {
+    type Msg = Admitted<AuthMessage>;
+    type State = AuthState;
+    type Arguments = AuthArguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        AuthArguments { mut policies, trust, mailbox }: AuthArguments,
+    ) -> Result<AuthState, ActorProcessingErr> {
+        let core = Core::new(policies.borrow_and_update().clone());
+        trust.send_replace(core.trust());
+        let follow = async move {
+            while policies.changed().await.is_ok() {
+                let set = policies.borrow_and_update().clone();
+                let _gone = mailbox.admit().await.send(AuthMessage::Policies(set));
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "the task's owner is the state, which ends it")]
+        let follower = tokio::spawn(follow);
+        Ok(AuthState { core, trust, follower })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut AuthState,
+    ) -> Result<(), ActorProcessingErr> {
+        let (AuthMessage::Policies(set), _place) = message.into_parts();
+        if let Some(trust) = state.core.fold(set) {
+            state.trust.send_replace(trust);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! The auth actor: who is who, and the trust that decisions are made from.
+
+mod actor;
+mod core;
+
+pub use actor::{AuthActor, AuthArguments, AuthMessage};
+pub use core::{Credential, Credentials};

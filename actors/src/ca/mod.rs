@@ -1,0 +1,7 @@
+//! The ca actor: sees to it that the node's certificate never runs out.
+
+mod actor;
+mod core;
+
+pub use actor::Certificates;
+pub(crate) use actor::{CaActor, CaArguments, CaMessage};

@@ -1,0 +1,20 @@
+//! The gateway: admission, authorization and routing of each message.
+//!
+//! Decision: the data path is a function on a shared handle ([`Gateway`]), called on the sender's
+//! task; the actor beside it owns what must happen without a sender (nudging agents that fell
+//! behind, forgetting waiters). A mailbox hop through one actor would cost a wake-up of about 9 µs
+//! each way and put every message of the node in one queue. The price: the tables are shared and
+//! locked, for nanoseconds and never across an await.
+
+mod actor;
+mod admission;
+mod core;
+mod handle;
+mod routes;
+mod waiting;
+
+pub(crate) use actor::{GatewayActor, GatewayMessage};
+pub use admission::{AdmissionLimits, BusyWith};
+pub(crate) use handle::Prepared;
+pub use handle::{Accepted, Gateway, GatewayParts, Order, Refusal, RequestError};
+pub use routes::{AgentPort, Handover, PortStatus, Routes};
