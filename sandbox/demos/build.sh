@@ -4,8 +4,10 @@
 #   build.sh               build all into out/ (not in git)
 #   build.sh --check       build, then compare with the checked-in artefacts in wasm/
 #   build.sh --update      build, then replace the checked-in artefacts and manifest.toml
-#   build.sh --regenerate  make the C bindings anew from ../wit with wit-bindgen
+#   build.sh --smoke       build, then run each agent in Node.js against a stand-in for the node
 #   build.sh --only NAME   with any of the above: just this agent
+#   build.sh --regenerate  make the C bindings anew from ../wit with wit-bindgen
+#   build.sh --try FILE AS run a program that was built elsewhere through the checks of one of ours
 #
 # Needs: rustc-web rust-web-src cargo-web lld-19 clang-19 wasi-libc libclang-rt-19-dev-wasm32 (Debian packages),
 # Node.js 20 with npm, Python 3.11 with venv. What it fetches goes to CAXTON_GUEST_CACHE (default
@@ -111,7 +113,15 @@ check_imports() {
   foreign=$(sed -n '/^world root {/,/^}/p' "$OUT/$agent.wit" | grep -E '^ +import ' | grep -vE ' caxton:agent/' || true)
   [[ -z $foreign ]] || die "$agent imports more than the contract: $foreign"
   grep -qE 'export caxton:agent/handler@' "$OUT/$agent.wit" || die "$agent exports no handler"
-  rm -f "$OUT/$agent.component" "$OUT/$agent.wit"
+  rm -f "$OUT/$agent.wit"
+}
+
+smoke() {
+  tools_js
+  # The flag is for Node.js 20, which does not know yet what the language runtimes are compiled with.
+  local flag=--experimental-wasm-extended-const
+  node $flag --eval 0 2>/dev/null || flag=
+  node $flag "$HERE/smoke.mjs" "$JS/node_modules/.bin/jco" "$OUT" "$@" || die "the smoke test failed"
 }
 
 # What compiled an agent, in one line: with another compiler other bytes are no mistake.
@@ -127,7 +137,16 @@ compiler_of() {
 # Why a build cannot be repeated bit by bit; nothing for those that can.
 varies_because() {
   case $1 in
-    *) ;;
+    counter-js) echo "jco takes a snapshot of a started QuickJS, whose random seed differs each time" ;;
+    counter-python) echo "componentize-py takes a snapshot of a started CPython, whose hash seed and heap differ each time" ;;
+  esac
+}
+
+# What an agent is found by, for whoever deploys the demos.
+services_of() {
+  case $1 in
+    counter-*) echo '"word-count"' ;;
+    pong) echo '"pong"' ;;
   esac
 }
 
@@ -165,13 +184,25 @@ update() {
   for agent in "${AGENTS[@]}"; do
     if [[ $COMPRESSED == *" $agent "* ]]; then gzip -9nc "$OUT/$agent.wasm" >"$KEPT/$agent.wasm.gz"
     else install -m 644 "$OUT/$agent.wasm" "$KEPT/$agent.wasm"; fi
-    { echo "[$agent]"; echo "sha256 = \"$(sha "$OUT/$agent.wasm")\""; echo "bytes = $(stat -c %s "$OUT/$agent.wasm")"
-      echo "compiler = \"$(compiler_of "$agent")\""; } >"$OUT/$agent.toml"
   done
-  { echo "# Written by build.sh --update. The hash is that of the uncompressed file."
-    for agent in "${ALL_AGENTS[@]}"; do
-      if [[ -f $OUT/$agent.toml ]]; then echo; cat "$OUT/$agent.toml"; fi
-    done; } >"$KEPT/manifest.toml"
+  { echo "# Written by build.sh --update. The hash and the size are those of the uncompressed file."
+    for agent in "${ALL_AGENTS[@]}"; do manifest_entry "$agent"; done; } >"$OUT/manifest.toml"
+  mv "$OUT/manifest.toml" "$KEPT/manifest.toml"
+}
+
+# An agent that was not built now keeps its entry.
+manifest_entry() {
+  local agent=$1 fresh=" ${AGENTS[*]} "
+  if [[ $fresh == *" $agent "* ]]; then
+    printf '\n[%s]\n' "$agent"
+    printf 'file = "%s"\n' "$(basename "$KEPT/$agent.wasm"*)"
+    printf 'sha256 = "%s"\n' "$(sha "$OUT/$agent.wasm")"
+    printf 'bytes = %s\n' "$(stat -c %s "$OUT/$agent.wasm")"
+    printf 'services = [%s]\n' "$(services_of "$agent")"
+    printf 'compiler = "%s"\n' "$(compiler_of "$agent")"
+  elif [[ -f $KEPT/manifest.toml ]]; then
+    awk -v want="[$agent]" '/^\[/ { on = ($0 == want); if (on) print "" } on && NF' "$KEPT/manifest.toml"
+  fi
 }
 
 regenerate() {
@@ -189,9 +220,12 @@ while (($#)); do
   case $1 in
     --check) MODE=check ;;
     --update) MODE=update ;;
+    --smoke) MODE=smoke ;;
     --regenerate) regenerate; exit ;;
     --only) AGENTS=("${2:?--only needs the name of an agent}"); shift ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    --try) mkdir -p "$OUT"; cp "${2:?--try needs a file}" "$OUT/${3:?--try needs a name}.wasm"
+      check_imports "$3"; smoke "$3"; rm -rf "$OUT/$3".*; exit ;;
+    *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
   esac
   shift
 done
@@ -211,5 +245,6 @@ for agent in "${AGENTS[@]}"; do check_imports "$agent"; done
 case $MODE in
   check) check ;;
   update) update ;;
+  smoke) smoke "${AGENTS[@]}" ;;
   build) (cd "$OUT" && ls -l -- *.wasm) ;;
 esac

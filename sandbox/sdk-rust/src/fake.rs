@@ -33,14 +33,21 @@ impl Node {
     /// Makes `find(service)` answer with these agents.
     pub fn offer(&self, service: &str, agents: &[&str]) {
         let agents = agents.iter().map(ToString::to_string).collect();
-        self.state.borrow_mut().services.insert(service.to_owned(), agents);
+        self.state
+            .borrow_mut()
+            .services
+            .insert(service.to_owned(), agents);
     }
 
     /// Runs one reaction and gives all that it sent; undoes its writes where it failed.
     ///
     /// # Errors
     /// Those of the agent.
-    pub fn deliver(&self, agent: &mut impl Agent, message: Message) -> Result<Vec<Outgoing>, Error> {
+    pub fn deliver(
+        &self,
+        agent: &mut impl Agent,
+        message: Message,
+    ) -> Result<Vec<Outgoing>, Error> {
         let before = self.state.borrow().keys.clone();
         let answer = react(agent, message, &mut Context::with(self.clone()));
         let mut state = self.state.borrow_mut();
@@ -71,42 +78,61 @@ impl Node {
 }
 
 impl Host for Node {
-    fn send(&mut self, message: Outgoing) -> Result<String, Error> {
+    fn send(&self, message: Outgoing) -> Result<String, Error> {
         let mut state = self.state.borrow_mut();
         state.ids += 1;
         state.sent.push(message);
         Ok(format!("msg_sent{}", state.ids))
     }
     fn find(&self, service: &str) -> Vec<String> {
-        self.state.borrow().services.get(service).cloned().unwrap_or_default()
+        self.state
+            .borrow()
+            .services
+            .get(service)
+            .cloned()
+            .unwrap_or_default()
     }
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.state.borrow().keys.get(key).cloned())
     }
-    fn set(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(Error::Quota(format!("`{key}` or its value is too large")));
         }
-        self.state.borrow_mut().keys.insert(key.to_owned(), value.to_vec());
+        self.state
+            .borrow_mut()
+            .keys
+            .insert(key.to_owned(), value.to_vec());
         Ok(())
     }
-    fn delete(&mut self, key: &str) -> Result<(), Error> {
+    fn delete(&self, key: &str) -> Result<(), Error> {
         self.state.borrow_mut().keys.remove(key);
         Ok(())
     }
-    fn list_keys(&self, prefix: &str, start_after: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
+    fn list_keys(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
         let state = self.state.borrow();
-        let matching = state.keys.keys().filter(|key| key.starts_with(prefix) && start_after.is_none_or(|s| key.as_str() > s));
+        let matching = state
+            .keys
+            .keys()
+            .filter(|key| key.starts_with(prefix) && start_after.is_none_or(|s| key.as_str() > s));
         Ok(matching.take(limit as usize).cloned().collect())
     }
     fn secret(&self, name: &str) -> Result<Vec<u8>, Error> {
         Err(Error::NotFound(format!("no secret `{name}` here")))
     }
-    fn call_tool(&mut self, name: &str, _arguments: &str) -> Result<String, Error> {
+    fn call_tool(&self, name: &str, _arguments: &str) -> Result<String, Error> {
         Err(Error::NotFound(format!("no tool `{name}` here")))
     }
     fn log(&self, level: Level, text: &str) {
-        self.state.borrow_mut().log.push(format!("{level:?}: {text}"));
+        self.state
+            .borrow_mut()
+            .log
+            .push(format!("{level:?}: {text}"));
     }
 }
 

@@ -12,7 +12,7 @@ pub trait Host {
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::NotFound`], [`Error::Quota`] or [`Error::Invalid`]; the message is then not queued.
-    fn send(&mut self, message: Outgoing) -> Result<String, Error>;
+    fn send(&self, message: Outgoing) -> Result<String, Error>;
     /// Running agents of the same tenant that offer a service, sorted.
     fn find(&self, service: &str) -> Vec<String>;
     /// The value of a key, as this reaction sees it.
@@ -24,17 +24,22 @@ pub trait Host {
     ///
     /// # Errors
     /// [`Error::Quota`] where key, value or total are too large.
-    fn set(&mut self, key: &str, value: &[u8]) -> Result<(), Error>;
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), Error>;
     /// Removes a key; one that is not there is no error.
     ///
     /// # Errors
     /// As the node answers.
-    fn delete(&mut self, key: &str) -> Result<(), Error>;
+    fn delete(&self, key: &str) -> Result<(), Error>;
     /// Up to `limit` keys with a prefix, in byte order, after `start_after`.
     ///
     /// # Errors
     /// As the node answers.
-    fn list_keys(&self, prefix: &str, start_after: Option<&str>, limit: u32) -> Result<Vec<String>, Error>;
+    fn list_keys(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Error>;
     /// A secret's bytes.
     ///
     /// # Errors
@@ -44,7 +49,7 @@ pub trait Host {
     ///
     /// # Errors
     /// As the tool or the node answers.
-    fn call_tool(&mut self, name: &str, arguments: &str) -> Result<String, Error>;
+    fn call_tool(&self, name: &str, arguments: &str) -> Result<String, Error>;
     /// Writes one line of the agent's log.
     fn log(&self, level: Level, text: &str);
 }
@@ -70,14 +75,16 @@ impl Context {
     /// A stand-in, for tests.
     #[must_use]
     pub fn with(host: impl Host + 'static) -> Self {
-        Self { host: Box::new(host) }
+        Self {
+            host: Box::new(host),
+        }
     }
 
     /// Queues a message and gives its id. Most programs return their messages instead.
     ///
     /// # Errors
     /// See [`Host::send`].
-    pub fn send(&mut self, message: Outgoing) -> Result<String, Error> {
+    pub fn send(&self, message: Outgoing) -> Result<String, Error> {
         self.host.send(message)
     }
 
@@ -88,8 +95,8 @@ impl Context {
     }
 
     /// The agent's own durable keys.
-    pub fn kv(&mut self) -> Kv<'_> {
-        Kv { host: &mut *self.host }
+    pub fn kv(&self) -> Kv<'_> {
+        Kv { host: &*self.host }
     }
 
     /// A secret's bytes.
@@ -104,7 +111,7 @@ impl Context {
     ///
     /// # Errors
     /// See [`Host::call_tool`].
-    pub fn call_tool(&mut self, name: &str, arguments: &str) -> Result<String, Error> {
+    pub fn call_tool(&self, name: &str, arguments: &str) -> Result<String, Error> {
         self.host.call_tool(name, arguments)
     }
 
@@ -126,7 +133,7 @@ impl Context {
 
 /// Durable keys: up to 256 bytes each, with values of up to 1 MiB. Reads see the writes of the same reaction.
 pub struct Kv<'a> {
-    host: &'a mut dyn Host,
+    host: &'a dyn Host,
 }
 
 impl std::fmt::Debug for Kv<'_> {
@@ -148,7 +155,7 @@ impl Kv<'_> {
     ///
     /// # Errors
     /// See [`Host::set`].
-    pub fn set(&mut self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
+    pub fn set(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
         self.host.set(key, value.as_ref())
     }
 
@@ -156,7 +163,7 @@ impl Kv<'_> {
     ///
     /// # Errors
     /// See [`Host::delete`].
-    pub fn delete(&mut self, key: &str) -> Result<(), Error> {
+    pub fn delete(&self, key: &str) -> Result<(), Error> {
         self.host.delete(key)
     }
 
@@ -169,7 +176,9 @@ impl Kv<'_> {
         const PAGE: u32 = 1_000;
         let mut keys: Vec<String> = Vec::new();
         loop {
-            let page = self.host.list_keys(prefix, keys.last().map(String::as_str), PAGE)?;
+            let page = self
+                .host
+                .list_keys(prefix, keys.last().map(String::as_str), PAGE)?;
             let is_last = page.len() < PAGE as usize;
             keys.extend(page);
             if is_last {
@@ -183,7 +192,7 @@ impl Kv<'_> {
 struct TheNode;
 
 impl Host for TheNode {
-    fn send(&mut self, message: Outgoing) -> Result<String, Error> {
+    fn send(&self, message: Outgoing) -> Result<String, Error> {
         agent::messaging::send(&message)
     }
     fn find(&self, service: &str) -> Vec<String> {
@@ -192,19 +201,24 @@ impl Host for TheNode {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         agent::kv::get(key)
     }
-    fn set(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         agent::kv::set(key, value)
     }
-    fn delete(&mut self, key: &str) -> Result<(), Error> {
+    fn delete(&self, key: &str) -> Result<(), Error> {
         agent::kv::delete(key)
     }
-    fn list_keys(&self, prefix: &str, start_after: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
+    fn list_keys(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
         agent::kv::list_keys(prefix, start_after, limit)
     }
     fn secret(&self, name: &str) -> Result<Vec<u8>, Error> {
         agent::secrets::get(name)
     }
-    fn call_tool(&mut self, name: &str, arguments: &str) -> Result<String, Error> {
+    fn call_tool(&self, name: &str, arguments: &str) -> Result<String, Error> {
         agent::tools::call(name, arguments)
     }
     fn log(&self, level: Level, text: &str) {
@@ -218,7 +232,9 @@ pub(crate) fn report_panics() {
     {
         static ONCE: std::sync::Once = std::sync::Once::new();
         ONCE.call_once(|| {
-            std::panic::set_hook(Box::new(|panic| agent::log::write(Level::Error, &panic.to_string())));
+            std::panic::set_hook(Box::new(|panic| {
+                agent::log::write(Level::Error, &panic.to_string())
+            }));
         });
     }
 }

@@ -28,7 +28,9 @@ pub mod fake;
 mod host;
 
 pub use bindings::caxton::agent::log::Level;
-pub use bindings::caxton::agent::types::{AgentError as Error, Delivery, Message, Outgoing, Performative};
+pub use bindings::caxton::agent::types::{
+    AgentError as Error, Delivery, Message, Outgoing, Performative,
+};
 pub use host::{Context, Host, Kv};
 
 /// Code made from `wit/agent.wit`; the macro [`agent!`] needs to reach it, programs do not.
@@ -75,8 +77,11 @@ macro_rules! agent {
             impl $crate::bindings::exports::caxton::agent::handler::Guest for Entry {
                 fn handle_message(
                     message: $crate::Message,
-                ) -> ::std::result::Result<::std::vec::Vec<$crate::Outgoing>, $crate::Error> {
-                    AGENT.with_borrow_mut(|agent| $crate::react(agent, message, &mut $crate::Context::of_node()))
+                ) -> ::std::result::Result<::std::vec::Vec<$crate::Outgoing>, $crate::Error>
+                {
+                    AGENT.with_borrow_mut(|agent| {
+                        $crate::react(agent, message, &mut $crate::Context::of_node())
+            })
                 }
             }
             $crate::bindings::export_agent!(Entry with_types_in $crate::bindings);
@@ -88,14 +93,46 @@ macro_rules! agent {
 ///
 /// # Errors
 /// Those of [`Agent::handle`].
-pub fn react(agent: &mut impl Agent, message: Message, ctx: &mut Context) -> Result<Vec<Outgoing>, Error> {
+pub fn react(
+    agent: &mut impl Agent,
+    message: Message,
+    ctx: &mut Context,
+) -> Result<Vec<Outgoing>, Error> {
     host::report_panics();
     if message.content_type == HEALTH_CONTENT_TYPE {
         // A health message that is itself an answer is not answered, or two agents would greet each other for ever.
-        let answer = message.reply(Performative::Inform, r#"{"status":"ok"}"#).content_type(HEALTH_CONTENT_TYPE);
-        return Ok(if message.is_answer() { vec![] } else { vec![answer] });
+        let answer = message
+            .reply(Performative::Inform, r#"{"status":"ok"}"#)
+            .content_type(HEALTH_CONTENT_TYPE);
+        return Ok(if message.is_answer() {
+            vec![]
+        } else {
+            vec![answer]
+        });
     }
     agent.handle(message, ctx)
+}
+
+/// The id of a conversation that belongs to another one: the same words always give the same id, so that a repeated
+/// reaction goes on with the conversation it began. FNV-1a of 128 bits: it tells apart, but proves nothing.
+#[must_use]
+pub fn sub_conversation(parent: &str, part: &str) -> String {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;
+    let words = parent.bytes().chain([0]).chain(part.bytes());
+    let hash = words.fold(BASIS, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(PRIME)
+    });
+    // An id is its prefix and 128 bits as 26 digits of Crockford's base 32.
+    let digit = |n: u32| {
+        "0123456789abcdefghjkmnpqrstvwxyz"
+            .chars()
+            .nth((hash >> (n * 5)) as usize & 31)
+    };
+    "cnv_"
+        .chars()
+        .chain((0..26).rev().filter_map(digit))
+        .collect()
 }
 
 impl Message {
@@ -112,8 +149,16 @@ impl Message {
     /// two agents never complain to each other without end.
     #[must_use]
     pub fn not_understood(&self, reason: &str) -> Vec<Outgoing> {
-        let silent = self.sender == "node" || matches!(self.performative, Performative::NotUnderstood | Performative::Failure);
-        if silent { vec![] } else { vec![self.reply(Performative::NotUnderstood, reason)] }
+        let silent = self.sender == "node"
+            || matches!(
+                self.performative,
+                Performative::NotUnderstood | Performative::Failure
+            );
+        if silent {
+            vec![]
+        } else {
+            vec![self.reply(Performative::NotUnderstood, reason)]
+        }
     }
 
     /// What an answer puts into `in-reply-to`: the sender's own mark, or the message's id.
@@ -126,20 +171,16 @@ impl Message {
     #[must_use]
     pub fn is_answer(&self) -> bool {
         use Performative as P;
-        matches!(self.performative, P::Inform | P::Propose | P::Agree | P::Refuse | P::Failure | P::NotUnderstood)
+        matches!(
+            self.performative,
+            P::Inform | P::Propose | P::Agree | P::Refuse | P::Failure | P::NotUnderstood
+        )
     }
 
-    /// The id of a conversation of one's own that belongs to this one: the same parts always give the same id, so that a
-    /// repeated reaction goes on with the conversation it began. FNV-1a of 128 bits: tells apart, but proves nothing.
+    /// A conversation of one's own beside this one, see [`sub_conversation`].
     #[must_use]
     pub fn sub_conversation(&self, part: &str) -> String {
-        let parts = [self.conversation_id.as_bytes(), b"\0", part.as_bytes()];
-        let hash = parts.iter().flat_map(|part| part.iter()).fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
-            (hash ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
-        });
-        // An id is its prefix and 128 bits as 26 digits of Crockford's base 32.
-        let digit = |n: u32| char::from(b"0123456789abcdefghjkmnpqrstvwxyz"[(hash >> (n * 5)) as usize & 31]);
-        std::iter::once("cnv_".to_owned()).chain((0..26).rev().map(|n| digit(n).to_string())).collect()
+        sub_conversation(&self.conversation_id, part)
     }
 
     /// The content as text; bytes that are not UTF-8 become replacement characters.
@@ -207,5 +248,38 @@ impl Outgoing {
     pub fn delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = Some(delivery);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sub_conversation_is_an_id_and_differs_by_part_and_parent() {
+        let id = sub_conversation("cnv_1", "a");
+        assert_eq!((id.len(), sub_conversation("cnv_1", "a")), (30, id.clone()));
+        assert!(
+            id.starts_with("cnv_") && id.as_bytes()[4] <= b'7',
+            "26 digits hold 130 bits: {id}"
+        );
+        assert!(id != sub_conversation("cnv_1", "b") && id != sub_conversation("cnv_", "1a"));
+    }
+
+    #[test]
+    fn failed_reaction_leaves_nothing() {
+        #[derive(Default)]
+        struct Failing;
+        impl Agent for Failing {
+            fn handle(&mut self, _: Message, ctx: &mut Context) -> Result<Vec<Outgoing>, Error> {
+                ctx.kv().set("k", "v")?;
+                ctx.kv().set("k", vec![0; (1 << 20) + 1])?;
+                Ok(vec![])
+            }
+        }
+        let node = fake::Node::default();
+        let answer = node.deliver(&mut Failing, fake::message("m", Performative::Request, ""));
+        assert!(matches!(answer, Err(Error::Quota(_))));
+        assert!(node.keys().is_empty());
     }
 }

@@ -14,12 +14,18 @@ const PROPOSAL: &str = r#"{"cost":0}"#;
 impl Agent for Counter {
     fn handle(&mut self, message: Message, _ctx: &mut Context) -> Result<Vec<Outgoing>, Error> {
         Ok(match message.performative {
-            Performative::Cfp => vec![message.reply(Performative::Propose, PROPOSAL).content_type("application/json")],
+            Performative::Cfp => vec![
+                message
+                    .reply(Performative::Propose, PROPOSAL)
+                    .content_type("application/json"),
+            ],
             Performative::AcceptProposal | Performative::Request => {
                 vec![message.reply(Performative::Inform, word_count::count(&message.content))]
             }
             Performative::RejectProposal => vec![],
-            _ => message.not_understood("a word counter takes request, cfp, accept-proposal and reject-proposal"),
+            _ => message.not_understood(
+                "a word counter takes request, cfp, accept-proposal and reject-proposal",
+            ),
         })
     }
 }
@@ -33,7 +39,9 @@ mod tests {
     use super::*;
 
     fn react(message: Message) -> Vec<Outgoing> {
-        fake::Node::default().deliver(&mut Counter, message).unwrap()
+        fake::Node::default()
+            .deliver(&mut Counter, message)
+            .unwrap()
     }
 
     #[test]
@@ -70,7 +78,10 @@ mod tests {
         let mut probe = fake::message("m1", Performative::Query, "");
         probe.content_type = caxton_sdk::HEALTH_CONTENT_TYPE.to_owned();
         let answer = react(probe.clone());
-        assert_eq!((answer[0].performative, answer[0].content_type.as_str()), (Performative::Inform, caxton_sdk::HEALTH_CONTENT_TYPE));
+        assert_eq!(
+            (answer[0].performative, answer[0].content_type.as_str()),
+            (Performative::Inform, caxton_sdk::HEALTH_CONTENT_TYPE)
+        );
         probe.performative = Performative::Inform;
         assert!(react(probe).is_empty(), "an answer is not answered");
     }

@@ -8,11 +8,18 @@ pub struct Echo;
 
 impl Agent for Echo {
     fn handle(&mut self, mut message: Message, _ctx: &mut Context) -> Result<Vec<Outgoing>, Error> {
-        if !matches!(message.performative, Performative::Request | Performative::Query) {
+        if !matches!(
+            message.performative,
+            Performative::Request | Performative::Query
+        ) {
             return Ok(message.not_understood("echo answers request and query"));
         }
         let content = std::mem::take(&mut message.content);
-        Ok(vec![message.reply(Performative::Inform, content).content_type(&message.content_type)])
+        Ok(vec![
+            message
+                .reply(Performative::Inform, content)
+                .content_type(&message.content_type),
+        ])
     }
 }
 

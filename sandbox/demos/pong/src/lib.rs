@@ -12,7 +12,11 @@ impl Agent for Pong {
             return Ok(message.not_understood("pong answers request"));
         }
         let content = std::mem::take(&mut message.content);
-        Ok(vec![message.reply(Performative::Inform, content).content_type(&message.content_type)])
+        Ok(vec![
+            message
+                .reply(Performative::Inform, content)
+                .content_type(&message.content_type),
+        ])
     }
 }
 

@@ -3,45 +3,74 @@
 //! A word is a maximal run of ASCII letters, lower-cased; every other byte separates, so text need not be UTF-8.
 //! The text form is that of `uniq -c` over sorted words: lines of `%7d word`.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::fmt::Write as _;
-
-/// How often each word occurs, in byte order of the words.
-pub type Counts = BTreeMap<String, u64>;
 
 /// Counts the words of a text and gives the lines.
 #[must_use]
 pub fn count(text: &[u8]) -> String {
     let lower = text.to_ascii_lowercase();
     let mut seen: HashMap<&[u8], u64> = HashMap::new();
-    for word in lower.split(|byte| !byte.is_ascii_lowercase()).filter(|word| !word.is_empty()) {
+    for word in lower
+        .split(|byte| !byte.is_ascii_lowercase())
+        .filter(|word| !word.is_empty())
+    {
         *seen.entry(word).or_default() += 1;
     }
     let mut counts: Vec<_> = seen.into_iter().collect();
     counts.sort_unstable();
     // Words are ASCII letters, so nothing is lost in this conversion.
-    lines(counts.iter().map(|(word, n)| (str::from_utf8(word).unwrap_or_default(), *n)))
+    lines(
+        counts
+            .iter()
+            .map(|(word, n)| (str::from_utf8(word).unwrap_or_default(), *n)),
+    )
 }
 
-/// Adds the counts that lines tell to those known. None: a line is not of the form, and nothing was added.
-pub fn merge(into: &mut Counts, lines: &str) -> Option<()> {
-    let parsed: Vec<(&str, u64)> = lines.lines().map(parse_line).collect::<Option<_>>()?;
-    for (word, n) in parsed {
-        match into.get_mut(word) {
-            Some(known) => *known = known.saturating_add(n),
-            None => {
-                into.insert(word.to_owned(), n);
-            }
-        }
-    }
-    Some(())
-}
-
-/// Writes counts as lines.
+/// Whether a text is counts: lines of the form, each word once, in byte order.
 #[must_use]
-pub fn render(counts: &Counts) -> String {
-    lines(counts.iter().map(|(word, n)| (word.as_str(), *n)))
+pub fn is_counts(text: &str) -> bool {
+    let mut before = "";
+    (text.is_empty() || text.ends_with('\n'))
+        && text.lines().all(|line| {
+            parse_line(line).is_some_and(|(word, _)| word > std::mem::replace(&mut before, word))
+        })
+}
+
+/// Adds up several counts. What [`is_counts`] denies is left out.
+///
+/// The lists are sorted, so they are merged head by head: beside the lists and the result it needs no memory.
+#[must_use]
+pub fn merge(lists: &[&str]) -> String {
+    let mut rests: Vec<_> = lists
+        .iter()
+        .map(|list| list.lines().filter_map(parse_line))
+        .collect();
+    let mut heads = BinaryHeap::new();
+    for (index, rest) in rests.iter_mut().enumerate() {
+        heads.extend(rest.next().map(|(word, n)| Reverse((word, index, n))));
+    }
+    let merged = std::iter::from_fn(|| {
+        let Reverse((word, ..)) = *heads.peek()?;
+        let mut total = 0_u64;
+        while let Some(Reverse((_, index, n))) = heads
+            .peek()
+            .copied()
+            .filter(|Reverse((head, ..))| *head == word)
+        {
+            heads.pop();
+            heads.extend(
+                rests
+                    .get_mut(index)?
+                    .next()
+                    .map(|(word, n)| Reverse((word, index, n))),
+            );
+            total = total.saturating_add(n);
+        }
+        Some((word, total))
+    });
+    lines(merged)
 }
 
 /// Cuts a text into chunks of at least `bytes` (the last may be smaller), never within a word. Even an empty text is
@@ -51,7 +80,11 @@ pub fn split(text: &[u8], bytes: usize) -> Vec<&[u8]> {
     let mut chunks = Vec::new();
     let mut rest = text;
     while rest.len() > bytes {
-        let word_left = rest.iter().skip(bytes).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let word_left = rest
+            .iter()
+            .skip(bytes)
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
         let (chunk, after) = rest.split_at(bytes + word_left);
         chunks.push(chunk);
         rest = after;
@@ -84,7 +117,10 @@ mod tests {
     #[test]
     fn counts_are_those_of_uniq() {
         let text = b"The cat, the DOG; it's\xff\xfe the cat\0x";
-        assert_eq!(count(text), "      2 cat\n      1 dog\n      1 it\n      1 s\n      3 the\n      1 x\n");
+        assert_eq!(
+            count(text),
+            "      2 cat\n      1 dog\n      1 it\n      1 s\n      3 the\n      1 x\n"
+        );
     }
 
     #[test]
@@ -95,19 +131,24 @@ mod tests {
 
     #[test]
     fn wide_counts_push_the_word_to_the_right() {
-        let counts = Counts::from([("a".to_owned(), 12_345_678)]);
-        assert_eq!(render(&counts), "12345678 a\n");
+        assert_eq!(merge(&["9999999 a\n", "      1 a\n"]), "10000000 a\n");
     }
 
     #[test]
     fn merged_chunks_count_as_the_whole_text() {
         let text = "alpha beta Alpha gamma beta_alpha 9lives ".repeat(50);
         for bytes in [1, 2, 3, 7, 64, 5_000] {
-            let mut merged = Counts::new();
-            for chunk in split(text.as_bytes(), bytes) {
-                merge(&mut merged, &count(chunk)).unwrap();
-            }
-            assert_eq!(render(&merged), count(text.as_bytes()), "in chunks of {bytes}");
+            let counts: Vec<String> = split(text.as_bytes(), bytes)
+                .into_iter()
+                .map(count)
+                .collect();
+            let counts: Vec<&str> = counts.iter().map(String::as_str).collect();
+            assert!(counts.iter().all(|counts| is_counts(counts)));
+            assert_eq!(
+                merge(&counts),
+                count(text.as_bytes()),
+                "in chunks of {bytes}"
+            );
         }
     }
 
@@ -120,11 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_another_form_are_refused_whole() {
-        for bad in ["      1 ok\nnonsense\n", "      x a\n", "      1 A\n", "      1 \n", "1\n"] {
-            let mut counts = Counts::new();
-            assert_eq!(merge(&mut counts, bad), None, "{bad:?}");
-            assert!(counts.is_empty());
+    fn lines_of_another_form_or_order_are_no_counts() {
+        assert!(is_counts("") && is_counts("      1 a\n      2 b\n"));
+        for bad in [
+            "nonsense\n",
+            "      x a\n",
+            "      1 A\n",
+            "      1 \n",
+            "1\n",
+            "      1 a",
+            "      1 b\n      1 a\n",
+            "1 a\n1 a\n",
+        ] {
+            assert!(!is_counts(bad), "{bad:?}");
         }
     }
 }
