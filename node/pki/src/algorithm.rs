@@ -134,11 +134,14 @@ fn is_oid(value: &Any<'_>, oid: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::prelude::FromDer;
+
     use super::*;
+    use crate::key::PublicKey;
 
     #[test]
     fn lengths_are_written_in_their_shortest_form() {
-        let check = |length: usize, expected: &[u8]| {
+        let check_length = |length: usize, expected: &[u8]| {
             let value = der_value(0x30, &vec![0; length]);
             assert_eq!(value.len(), expected.len() + length);
             assert!(
@@ -147,11 +150,51 @@ mod tests {
                 value.first_chunk::<2>()
             );
         };
-        check(0, &[0x30, 0]);
-        check(0x7f, &[0x30, 0x7f]);
-        check(0x80, &[0x30, 0x81, 0x80]);
-        check(0xff, &[0x30, 0x81, 0xff]);
-        check(0x100, &[0x30, 0x82, 1, 0]);
-        check(0x1_0000, &[0x30, 0x83, 1, 0, 0]);
+        check_length(0, &[0x30, 0]);
+        check_length(0x7f, &[0x30, 0x7f]);
+        check_length(0x80, &[0x30, 0x81, 0x80]);
+        check_length(0xff, &[0x30, 0x81, 0xff]);
+        check_length(0x100, &[0x30, 0x82, 1, 0]);
+        check_length(0x1_0000, &[0x30, 0x83, 1, 0, 0]);
+    }
+
+    /// The algorithm and the key found in a SubjectPublicKeyInfo of these parts.
+    fn check(identifier: &[&[u8]], unused_bits: u8, bytes: usize, expected: [bool; 2]) {
+        let bits = [vec![unused_bits], vec![0; bytes]].concat();
+        let parts = [
+            der_value(0x30, &identifier.concat()),
+            der_value(0x03, &bits),
+        ];
+        let der = der_value(0x30, &parts.concat());
+        let (_, info) = SubjectPublicKeyInfo::from_der(&der).unwrap();
+        let found = [
+            KeyAlgorithm::of_key(&info).is_some(),
+            PublicKey::from_parsed(&info).is_some(),
+        ];
+        assert_eq!(
+            found, expected,
+            "{identifier:02x?}, {unused_bits} unused, {bytes} bytes"
+        );
+    }
+
+    #[test]
+    fn keys_are_known_only_in_the_exact_form_of_the_standards() {
+        let null = der_value(0x05, &[]);
+        let ml_dsa = der_value(0x06, ML_DSA_87);
+        check(&[&ml_dsa], 0, 2592, [true, true]);
+        check(&[&ml_dsa, &null], 0, 2592, [false, false]);
+        check(&[&ml_dsa], 0, 2591, [true, false]);
+        check(&[&ml_dsa], 1, 2592, [true, false]);
+
+        let ec = der_value(0x06, EC_PUBLIC_KEY);
+        let curve = der_value(0x06, SECP384R1);
+        check(&[&ec, &curve], 0, 97, [true, true]);
+        check(&[&ec, &curve], 0, 49, [true, false]);
+        check(&[&ec], 0, 97, [false, false]);
+        check(&[&ec, &der_value(0x04, SECP384R1)], 0, 97, [false, false]);
+        let secp256r1 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+        check(&[&ec, &der_value(0x06, &secp256r1)], 0, 97, [false, false]);
+        let rsa = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+        check(&[&der_value(0x06, &rsa), &null], 0, 97, [false, false]);
     }
 }

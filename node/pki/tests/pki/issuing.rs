@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use caxton_pki::{
     Authority, CertificateRequest, CertificateSummary, Custody, InvalidValidity, IssueError,
-    KeyAlgorithm, Role, ServerName, Signer, SpiffeId, loopback_hosts,
+    KeyAlgorithm, Role, ServerName, Signer, SpiffeId, SummaryError, loopback_hosts,
 };
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use crate::fixture::{DAY, ID, authority, domain, id, mesh_chain, ml_dsa, now, p384, web_chain};
+use crate::fixture::{
+    DAY, ID, authority, craft_by, domain, good_leaf, id, mesh_chain, ml_dsa, now, p384, web_chain,
+};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -87,6 +89,36 @@ fn summaries_tell_the_two_sides_apart() {
     assert!(root.is_post_quantum && root.is_ca && root.spiffe.is_none());
     assert_eq!(root.not_after, now() + 30 * DAY);
     assert_ne!(root.fingerprint, mesh.fingerprint);
+}
+
+#[test]
+fn a_certificate_with_one_classical_part_is_not_called_post_quantum() {
+    let authority = authority();
+    let classical_key = craft_by(&good_leaf(), &p384(), authority.mesh_intermediate());
+    let classical_signature = craft_by(&good_leaf(), &ml_dsa(), authority.web_root());
+    for certificate in [classical_key, classical_signature] {
+        assert!(
+            !CertificateSummary::parse(&certificate)
+                .unwrap()
+                .is_post_quantum
+        );
+    }
+}
+
+#[test]
+fn only_one_certificate_of_bearable_length_is_summed_up() {
+    let authority = authority();
+    let mut bytes = authority.web_root().certificate().to_vec();
+    bytes.push(0);
+    assert_eq!(
+        CertificateSummary::parse(&bytes),
+        Err(SummaryError::Malformed)
+    );
+    bytes.resize(64 * 1024 + 1, 0);
+    assert_eq!(
+        CertificateSummary::parse(&bytes),
+        Err(SummaryError::TooLong)
+    );
 }
 
 #[test]

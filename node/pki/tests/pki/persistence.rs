@@ -4,10 +4,10 @@ use caxton_pki::{
     Authority, AuthorityPem, DevelopmentAuthority, LoadAuthorityError, Purpose, TrustDomain, pem,
     verify_chain,
 };
-use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyUsagePurpose};
 use zeroize::Zeroizing;
 
-use crate::fixture::{DAY, authority, good_leaf, id, mesh_chain, ml_dsa, now, p384};
+use crate::fixture::{DAY, authority, craft, good_leaf, id, mesh_chain, ml_dsa, now, p384, uri};
 
 #[test]
 fn an_authority_read_back_issues_as_before() {
@@ -127,12 +127,9 @@ fn only_authorities_of_the_plain_form_are_loaded() {
         LoadAuthorityError::NotAnAuthority
     );
 
-    let load = |change: fn(&mut rcgen::CertificateParams)| {
+    let load = |change: fn(&mut CertificateParams)| {
         let key = p384();
-        let mut params = good_leaf();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.subject_alt_names = vec![crate::fixture::uri("spiffe://test.example")];
+        let mut params = plain_authority();
         change(&mut params);
         let certificate = params.self_signed(&key).unwrap().into();
         Authority::load(certificate, key).map(|authority| authority.trust_domain().to_string())
@@ -143,6 +140,23 @@ fn only_authorities_of_the_plain_form_are_loaded() {
         Err(LoadAuthorityError::NotAnAuthority)
     );
     assert_eq!(
+        load(|params| params.key_usages = vec![KeyUsagePurpose::CrlSign]),
+        Err(LoadAuthorityError::NotAnAuthority)
+    );
+    assert_eq!(
+        load(|params| params.is_ca = IsCa::ExplicitNoCa),
+        Err(LoadAuthorityError::NotAnAuthority)
+    );
+    // Two common names; rcgen itself would keep only one of them in what the authority issues.
+    assert_eq!(
+        load(|params| {
+            params
+                .distinguished_name
+                .push(DnType::CustomDnType(vec![2, 5, 4, 3]), "second");
+        }),
+        Err(LoadAuthorityError::UnusualSubject)
+    );
+    assert_eq!(
         load(|params| params.subject_alt_names.clear()),
         Err(LoadAuthorityError::NoTrustDomain)
     );
@@ -150,4 +164,28 @@ fn only_authorities_of_the_plain_form_are_loaded() {
         load(|params| params.subject_alt_names = good_leaf().subject_alt_names),
         Err(LoadAuthorityError::TrustDomain(_))
     ));
+}
+
+#[test]
+fn an_intermediate_under_another_name_of_the_roots_key_does_not_belong() {
+    let authority = authority();
+    let (root_key, key) = (authority.mesh_root().signer(), ml_dsa());
+    let renamed = plain_authority().self_signed(root_key).unwrap().into();
+    let certificate = craft(&plain_authority(), &key, &renamed, root_key);
+    let mut mixed = authority.to_pem().unwrap();
+    mixed.mesh_intermediate_certificate = pem::encode_certificate(&certificate);
+    mixed.mesh_intermediate_key = pem::encode_key(&key).unwrap();
+    assert_eq!(
+        DevelopmentAuthority::from_pem(&mixed).unwrap_err(),
+        LoadAuthorityError::WrongIssuer
+    );
+}
+
+/// A self-signed authority that can be loaded, for a test to spoil.
+fn plain_authority() -> CertificateParams {
+    let mut params = good_leaf();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.subject_alt_names = vec![uri("spiffe://test.example")];
+    params
 }
