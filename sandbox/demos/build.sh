@@ -48,6 +48,7 @@ tools_python() {
 
 tools_js() {
   JS="$CACHE/npm-jco-$JCO"
+  need node "https://nodejs.org (20 or later)"
   [[ -f $JS/done ]] && return
   need npm "https://nodejs.org (20 or later)"
   mkdir -p "$JS"
