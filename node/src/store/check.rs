@@ -74,13 +74,7 @@ impl Report {
 /// There is no store, it is in use, or it cannot be opened at all.
 pub fn check(folder: &Path) -> Result<Report, OpenStoreError> {
     let path = folder.join(DATABASE_FILE);
-    let (mut database, _) = open(
-        &path,
-        &FileMedium {
-            path: path.clone(),
-            cache_bytes: CACHE_BYTES,
-        },
-    )?;
+    let (mut database, _) = open(&path, &FileMedium::new(path.clone(), CACHE_BYTES))?;
     let mut report = Report::default();
     // The bytes are foreign: whatever they make redb do is a finding.
     let checked = catch_unwind(AssertUnwindSafe(|| {

@@ -6,12 +6,16 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase as _, StorageError};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase as _, StorageError, backends::FileBackend,
+};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{
+    flush::{FlushedBackend, Unflushed},
     group::{Bounds, Counters, Failure, Group},
     tables::{FORMAT, META, META_DROPPED, META_FORMAT, META_NEXT_SEQUENCE, decode, encode},
 };
@@ -79,20 +83,42 @@ pub enum OpenStoreError {
 pub(super) trait Medium: Send + 'static {
     /// Opens the database, which exists.
     fn open(&self) -> Result<Database, DatabaseError>;
+
+    /// How long it is left alone after its first failure in a row.
+    fn pause(&self) -> Duration {
+        Duration::from_millis(50)
+    }
 }
 
 /// A file.
 #[derive(Debug)]
 pub(super) struct FileMedium {
-    pub(super) path: PathBuf,
-    pub(super) cache_bytes: usize,
+    path: PathBuf,
+    cache_bytes: usize,
+    unflushed: Unflushed,
+}
+
+impl FileMedium {
+    pub(super) fn new(path: PathBuf, cache_bytes: usize) -> Self {
+        Self {
+            path,
+            cache_bytes,
+            unflushed: Unflushed::default(),
+        }
+    }
 }
 
 impl Medium for FileMedium {
     fn open(&self) -> Result<Database, DatabaseError> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        if file.metadata()?.len() == 0 {
+            // redb would make a new database in it, as if nothing had ever been kept.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty").into());
+        }
+        let backend = FlushedBackend::new(FileBackend::new(file)?, self.unflushed.clone());
         Builder::new()
             .set_cache_size(self.cache_bytes)
-            .open(&self.path)
+            .create_with_backend(backend)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The durable store of a node: messages, keys, agents, dead letters, a few facts of the node's own,
 //! and the programs' bytes.
 //!
-//! - [`store`]: what the rest of the node calls; it implements `caxton_actors::ports::Ledger`.
+//! - `store`: what the rest of the node calls; it implements `caxton_actors::ports::Ledger`.
 //! - `writer`: the one thread that writes, in groups, with one flush for each group.
 //! - `group`: what each operation does to the tables; `sweep`: what is forgotten in time.
 //! - `tables`: names, keys and rows; the only file that knows their encoding.
-//! - `read`: reads on snapshots; `file`: making and opening `node.redb`.
-//! - [`programs`]: programs as files named by their hash; [`check`]: the offline verification.
+//! - `read`: reads on snapshots; `file`: making and opening `node.redb`; `flush`: failed flushes made good.
+//! - `programs`: programs as files named by their hash; `check`: the offline verification.
 //!
 //! The one idea to know first: an operation is a closure that a thread applies to open tables. Whatever
 //! waits when the thread is free is applied in one transaction, flushed once, and acknowledged together.
@@ -17,6 +17,7 @@
 mod check;
 mod dead;
 mod file;
+mod flush;
 mod group;
 mod letters;
 mod programs;

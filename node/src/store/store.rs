@@ -98,10 +98,7 @@ impl Store {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenStoreError> {
         let path = file::prepare(folder)?;
-        let medium = FileMedium {
-            path: path.clone(),
-            cache_bytes: options.cache_bytes,
-        };
+        let medium = FileMedium::new(path.clone(), options.cache_bytes);
         let store = Self::open_on(Box::new(medium), folder, path, options, clock)?;
         remove_drafts(folder);
         Ok(store)

@@ -39,9 +39,7 @@ const GROUP_OPERATIONS_MAX: usize = 1_024;
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// How often the rows of settled messages are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// How long the disk is left alone after a failure; doubled each time.
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-/// At most so long.
+/// How long the disk is left alone at most after failures in a row; each pause is twice the one before.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Something to apply, and somebody to tell.
@@ -387,7 +385,9 @@ impl Writer {
         if self.pause.is_none() {
             tracing::error!(file = %self.path.display(), error = %reason, "the store cannot be written");
         }
-        let pause = self.pause.map_or(PAUSE_FIRST, |(_, pause)| pause);
+        let pause = self
+            .pause
+            .map_or_else(|| self.medium.pause(), |(_, pause)| pause);
         self.shared.set_trouble(Some(reason.clone()));
         // redb's lock is on the file: the failed database must be gone before the next is opened.
         self.shared.set_access(Access::Failed(reason.clone()));
