@@ -1,0 +1,172 @@
+//! Commands about this machine: contexts, configuration, completion, checks, the demo; and `api`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
+
+use super::NodeFlags;
+use crate::complete;
+
+/// `caxton context …`.
+#[derive(Subcommand, Debug)]
+pub enum ContextCommand {
+    /// Add a context, or replace one
+    Add(ContextAdd),
+    /// List contexts; * marks the current one
+    #[command(name = "ls", visible_alias = "list")]
+    Ls,
+    /// Make a context the current one
+    Select {
+        /// Its name
+        #[arg(add = ArgValueCandidates::new(complete::contexts))]
+        name: String,
+    },
+    /// Show a context without its key
+    Show {
+        /// Its name; without one, the current
+        #[arg(add = ArgValueCandidates::new(complete::contexts))]
+        name: Option<String>,
+    },
+    /// Remove a context with its key
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Its name
+        #[arg(add = ArgValueCandidates::new(complete::contexts))]
+        name: String,
+        /// Do not ask for the name
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// `caxton context add`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Takes --server, --ca-file, --api-key-file (- for standard input) and --tenant.
+
+Examples:
+  caxton context add prod --server https://10.0.1.10:8443 --ca-file ca.pem --api-key-file key
+  pass caxton/prod | caxton context add prod --server https://10.0.1.10:8443 --ca-file ca.pem --api-key-file -"
+)]
+pub struct ContextAdd {
+    /// Its name
+    pub name: String,
+    /// Make it the current one
+    #[arg(long)]
+    pub select: bool,
+}
+
+/// `caxton config …`.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Show the configuration that a node started here would have
+    Show {
+        /// Settings of the node.
+        #[command(flatten)]
+        flags: NodeFlags,
+        /// Say where each value comes from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Check a configuration file; exit 8 when it has errors
+    Validate {
+        /// The file
+        #[arg(value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Write a configuration file with every setting and its default
+    #[command(after_help = "Examples:\n  caxton config example > node.yaml")]
+    Example,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Do.
+    Post,
+    /// Make it so.
+    Put,
+    /// Remove.
+    Delete,
+}
+
+/// `caxton api`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  caxton api GET /api/v1/agents
+  caxton api GET /metrics
+  caxton api POST /api/v1/messages --data '{\"to\":\"ping\",\"content\":\"hello\"}'
+  caxton api POST /api/v1/programs --data @agent.wasm --content-type application/wasm
+
+The body of the answer goes to standard output as it came.")]
+pub struct Api {
+    /// The method
+    #[arg(ignore_case = true)]
+    pub method: Method,
+    /// The path, with its query
+    pub path: String,
+    /// The body: text, @FILE, or - for standard input
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Media type of the body
+    #[arg(long, value_name = "TYPE", default_value = crate::client::JSON)]
+    pub content_type: String,
+}
+
+/// `caxton demo`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Starts a node of its own on a free port, with nothing kept, deploys a dispatcher and word counters
+in Rust, C, JavaScript and Python, has the text counted by all of them, and stops the node.
+
+Examples:
+  caxton demo
+  caxton demo book.txt > counts.txt
+  caxton demo --keep              leaves the node running and says how to reach it"
+)]
+pub struct Demo {
+    /// The text to count; without one, a text that is built in
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Leave the node running
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `caxton doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  caxton doctor\n  caxton doctor --strict -o json")]
+pub struct Doctor {
+    /// Exit 8 for a warning as well
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A shell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Shell {
+    /// Bash
+    Bash,
+    /// Elvish
+    Elvish,
+    /// fish
+    Fish,
+    /// PowerShell
+    Powershell,
+    /// Zsh
+    Zsh,
+}
+
+/// `caxton completion`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  caxton completion bash > /etc/bash_completion.d/caxton        static: commands and flags
+  echo 'source <(COMPLETE=bash caxton)' >> ~/.bashrc            live: names of agents as well")]
+pub struct Completion {
+    /// The shell
+    pub shell: Shell,
+}

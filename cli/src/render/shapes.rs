@@ -1,0 +1,362 @@
+//! What is listed, as data: kind, name and columns of each. A column is a field of the API's shape;
+//! a test holds each of them against it.
+
+use serde_json::Value;
+
+use crate::render::table::{
+    Column,
+    Show::{Bytes, Count, Digest, Id, Micros, State, Text, Time},
+    column, wide,
+};
+
+/// How a kind of thing is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// `kind` of its documents.
+    pub kind: &'static str,
+    /// What an empty list is empty of.
+    pub plural: &'static str,
+    /// What `-o name` prints: what other commands take.
+    pub name: fn(&Value) -> String,
+    /// The columns of its table.
+    pub columns: &'static [Column],
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value
+        .get(field)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn own_name(value: &Value) -> String {
+    text(value, "name")
+}
+
+fn message(value: &Value) -> String {
+    text(value, "message")
+}
+
+fn trace(value: &Value) -> String {
+    text(value, "trace")
+}
+
+/// The name of an agent as commands take it: without the tenant where that is `default`.
+fn agent(value: &Value) -> String {
+    match text(value, "tenant").as_str() {
+        "" | "default" => own_name(value),
+        tenant => format!("{tenant}/{}", own_name(value)),
+    }
+}
+
+/// Nodes.
+pub const NODE: Shape = Shape {
+    kind: "Node",
+    plural: "nodes",
+    name: own_name,
+    columns: &[
+        column("NODE", "name", Id),
+        column("STATE", "state", State),
+        column("ADDRESS", "address", Id),
+        column("AGENTS", "agents_running", Count),
+        column("MAX", "agents_max", Count),
+        column("MEMORY", "memory_bytes", Bytes),
+        column("MESSAGES", "messages_accepted", Count),
+        column("DEAD", "dead_letters", Count),
+        column("CERT EXPIRES", "certificate_expires_at", Time),
+        column("UP", "started_at", Time),
+        wide("VERSION", "version", Id),
+        wide("SPIFFE ID", "spiffe_id", Id),
+        wide("DEVELOPMENT", "development", Text),
+        wide("CA", "ca_fingerprint", Digest),
+        wide("DATA", "data", Text),
+        wide("PERSISTENT", "persistent", Text),
+    ],
+};
+
+/// Actors of the supervised tree.
+pub const ACTOR: Shape = Shape {
+    kind: "Actor",
+    plural: "actors",
+    name: own_name,
+    columns: &[
+        column("ACTOR", "name", Id),
+        column("KIND", "kind", Id),
+        column("STATE", "state", State),
+        column("RESTARTS", "restarts", Count),
+        column("MAILBOX", "mailbox", Count),
+        wide("MAILBOX MAX", "mailbox_max", Count),
+        column("SINCE", "since", Time),
+        column("LAST ERROR", "last_error", Text),
+    ],
+};
+
+/// Limits of programs.
+pub const LIMIT: Shape = Shape {
+    kind: "Limit",
+    plural: "limits",
+    name: own_name,
+    columns: &[
+        column("LIMIT", "name", Id),
+        column("DEFAULT", "default", Count),
+        column("MAX", "max", Count),
+        column("UNIT", "unit", Id),
+        column("WHAT", "doc", Text),
+    ],
+};
+
+/// Agents.
+pub const AGENT: Shape = Shape {
+    kind: "Agent",
+    plural: "agents",
+    name: agent,
+    columns: &[
+        column("AGENT", "name", Id),
+        column("TENANT", "tenant", Id),
+        column("STATE", "state", State),
+        column("VERSION", "version", Count),
+        column("NODE", "node", Id),
+        column("MAILBOX", "mailbox", Count),
+        column("HANDLED", "handled", Count),
+        column("FAILED", "failed", Count),
+        column("MEMORY", "memory_bytes", Bytes),
+        column("CPU", "cpu_us", Micros),
+        column("DEPLOYED", "deployed_at", Time),
+        column("SOURCE", "source", Text),
+        wide("ID", "id", Id),
+        wide("PROGRAM", "program", Digest),
+        wide("OWNER", "owner", Id),
+        wide("SERVICES", "services", Text),
+        wide("PROTOCOLS", "protocols", Text),
+        wide("LAST ERROR", "last_error", Text),
+    ],
+};
+
+/// What a deployment did.
+pub const DEPLOYED: Shape = Shape {
+    kind: "Deployed",
+    plural: "deployments",
+    name: |value| value.get("agent").map(agent).unwrap_or_default(),
+    columns: &[],
+};
+
+/// Lines of a log.
+pub const LOG_LINE: Shape = Shape {
+    kind: "LogLine",
+    plural: "log lines",
+    name: |value| {
+        value
+            .get("sequence")
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    },
+    columns: &[
+        column("AT", "at", Time),
+        column("LEVEL", "level", State),
+        column("TEXT", "text", Text),
+        wide("SEQUENCE", "sequence", Count),
+    ],
+};
+
+/// What became of a message that was sent.
+pub const SENT: Shape = Shape {
+    kind: "Sent",
+    plural: "messages",
+    name: message,
+    columns: &[
+        column("MESSAGE", "message", Id),
+        column("CONVERSATION", "conversation", Id),
+        column("TRACE", "trace", Id),
+        column("DURABLE", "durable", Text),
+        column("DUPLICATE", "duplicate", Text),
+    ],
+};
+
+/// Where a message stands.
+pub const STATUS: Shape = Shape {
+    kind: "MessageStatus",
+    plural: "messages",
+    name: message,
+    columns: &[
+        column("MESSAGE", "message", Id),
+        column("STATE", "state", State),
+        column("ATTEMPTS", "attempts", Count),
+    ],
+};
+
+/// Messages as they pass.
+pub const PASSING: Shape = Shape {
+    kind: "Passing",
+    plural: "messages",
+    name: message,
+    columns: &[
+        column("AT", "at", Time),
+        column("FROM", "sender", Id),
+        column("TO", "receiver", Id),
+        column("ACT", "performative", Id),
+        column("SIZE", "bytes", Bytes),
+        column("MESSAGE", "message", Id),
+        wide("TRACE", "trace", Id),
+        wide("CONVERSATION", "conversation", Id),
+    ],
+};
+
+/// A whole trace.
+pub const TRACE: Shape = Shape {
+    kind: "Trace",
+    plural: "traces",
+    name: trace,
+    columns: &[],
+};
+
+/// Traces in a list.
+pub const TRACE_SUMMARY: Shape = Shape {
+    kind: "TraceSummary",
+    plural: "traces",
+    name: trace,
+    columns: &[
+        column("TRACE", "trace", Id),
+        column("STARTED", "started_at", Time),
+        column("FROM", "sender", Id),
+        column("TO", "receiver", Id),
+        column("ACT", "performative", Id),
+        column("MESSAGES", "messages", Count),
+        column("TOOK", "took_us", Micros),
+    ],
+};
+
+/// Messages that were given up.
+pub const DEAD_LETTER: Shape = Shape {
+    kind: "DeadLetter",
+    plural: "dead letters",
+    name: message,
+    columns: &[
+        column("MESSAGE", "message", Id),
+        column("GIVEN UP", "at", Time),
+        column("FROM", "sender", Id),
+        column("TO", "receiver", Id),
+        column("ACT", "performative", Id),
+        column("SIZE", "bytes", Bytes),
+        column("ATTEMPTS", "attempts", Count),
+        column("KIND", "kind", Id),
+        column("REASON", "reason", Text),
+    ],
+};
+
+/// Who the caller is.
+pub const WHOAMI: Shape = Shape {
+    kind: "Whoami",
+    plural: "principals",
+    name: |value| text(value, "principal"),
+    columns: &[
+        column("PRINCIPAL", "principal", Id),
+        column("METHOD", "method", Id),
+        column("NODE", "node", Id),
+    ],
+};
+
+/// Contexts on this machine.
+pub const CONTEXT: Shape = Shape {
+    kind: "Context",
+    plural: "contexts",
+    name: own_name,
+    columns: &[
+        column("", "mark", Id),
+        column("CONTEXT", "name", Id),
+        column("SERVER", "server", Id),
+        column("TENANT", "tenant", Id),
+        column("KEY", "has_key", Text),
+        wide("FILE", "file", Text),
+    ],
+};
+
+/// Settings of a node with their origin.
+pub const SETTING: Shape = Shape {
+    kind: "Setting",
+    plural: "settings",
+    name: |value| text(value, "key"),
+    columns: &[
+        column("SETTING", "key", Id),
+        column("VALUE", "value", Id),
+        column("ORIGIN", "origin", Text),
+    ],
+};
+
+/// Checks of `doctor`.
+pub const CHECK: Shape = Shape {
+    kind: "Check",
+    plural: "checks",
+    name: |value| text(value, "check"),
+    columns: &[
+        column("RESULT", "result", State),
+        column("CHECK", "check", Id),
+        column("FOUND", "found", Text),
+        column("ADVICE", "advice", Text),
+    ],
+};
+
+/// Codes of errors.
+pub const CODE: Shape = Shape {
+    kind: "Code",
+    plural: "codes",
+    name: |value| text(value, "code"),
+    columns: &[
+        column("CODE", "code", Id),
+        column("TITLE", "title", Text),
+        column("REMEDY", "remedy", Text),
+    ],
+};
+
+/// The answer to something that has no shape of its own.
+pub const OUTCOME: Shape = Shape {
+    kind: "Outcome",
+    plural: "outcomes",
+    name: own_name,
+    columns: &[],
+};
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A column whose field is misspelt would show `-` for ever; so each is looked up in the text
+    /// of the shapes.
+    #[test]
+    fn each_column_shows_a_field_of_the_api() {
+        let types = include_str!("../../../node/api/src/types.rs");
+        for shape in [
+            NODE,
+            ACTOR,
+            LIMIT,
+            AGENT,
+            LOG_LINE,
+            SENT,
+            STATUS,
+            PASSING,
+            TRACE_SUMMARY,
+            DEAD_LETTER,
+            WHOAMI,
+        ] {
+            for column in shape.columns {
+                let field = format!("pub {}:", column.field);
+                assert!(types.contains(&field), "{}: {}", shape.kind, column.field);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_what_other_commands_take() {
+        assert_eq!(
+            (AGENT.name)(&json!({ "name": "billing", "tenant": "default" })),
+            "billing"
+        );
+        assert_eq!(
+            (AGENT.name)(&json!({ "name": "billing", "tenant": "acme" })),
+            "acme/billing"
+        );
+        assert_eq!((DEAD_LETTER.name)(&json!({ "message": "msg_1" })), "msg_1");
+    }
+}
