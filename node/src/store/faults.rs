@@ -186,8 +186,8 @@ fn fresh() -> Vec<u8> {
     let database = Builder::new().create_with_backend(disk.clone()).unwrap();
     initialize(&database).unwrap();
     drop(database);
-    let image = disk.0.lock().unwrap().cache.clone();
-    image
+    let disk = disk.0.lock().unwrap();
+    disk.cache.clone()
 }
 
 fn open(image: Vec<u8>, plan: Plan, folder: &Path) -> Result<(Store, Handle), String> {

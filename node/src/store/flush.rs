@@ -3,8 +3,9 @@
 //! After a failed `fsync` Linux takes the pages for clean: they read back as written and may never
 //! reach the disk (as PostgreSQL learned in 2018). redb would find the failed commit when it reopens the
 //! file, build on it, and lose what was acknowledged later with it. So what was written since the last
-//! good flush is remembered by place, and before a database is opened again it is read, written once
-//! more and flushed: what the node reads is then what the disk holds, or the database stays closed.
+//! good flush is remembered by place. Once a flush has failed, that is read, written again and flushed
+//! before a database is opened: what the node reads is then what the disk holds, or the database stays
+//! closed. A write that fails needs no such care: what was not flushed is still due to be.
 //!
 //! What this does not cover: a process that is killed between a failed flush and the next good one.
 
@@ -12,7 +13,7 @@ use std::{
     io,
     ops::Bound,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,7 +25,15 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Where was written since the last good flush. It outlives the database it was written by.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unflushed(Arc<Mutex<Vec<Place>>>);
+pub(super) struct Unflushed(Arc<Mutex<Places>>);
+
+#[derive(Debug, Default)]
+struct Places {
+    /// No flush was tried since.
+    fresh: Vec<Place>,
+    /// A flush failed since: to be written again.
+    doubtful: Vec<Place>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -33,22 +42,8 @@ struct Place {
 }
 
 impl Unflushed {
-    fn add(&self, place: Place) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(place);
-    }
-
-    fn take(&self) -> Vec<Place> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn put_back(&self, places: &[Place]) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(places);
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,9 +71,9 @@ impl<B: StorageBackend> FlushedBackend<B> {
         if self.is_good.load(Ordering::Acquire) {
             return Ok(());
         }
-        let places = self.unflushed.take();
-        if let Err(error) = self.write_again(&places) {
-            self.unflushed.put_back(&places);
+        let doubtful = std::mem::take(&mut self.unflushed.places().doubtful);
+        if let Err(error) = self.write_again(&doubtful) {
+            self.unflushed.places().doubtful.extend(doubtful);
             return Err(error);
         }
         self.is_good.store(true, Ordering::Release);
@@ -124,19 +119,20 @@ impl<B: StorageBackend> StorageBackend for FlushedBackend<B> {
 
     fn sync_data(&self) -> io::Result<()> {
         self.make_good()?;
-        let places = self.unflushed.take();
+        let fresh = std::mem::take(&mut self.unflushed.places().fresh);
         self.inner
             .sync_data()
-            .inspect_err(|_| self.unflushed.put_back(&places))
+            .inspect_err(|_| self.unflushed.places().doubtful.extend(fresh))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.make_good()?;
         // Also where the write fails: some of it may have been taken.
-        self.unflushed.add(Place {
+        let place = Place {
             offset,
             bytes: data.len(),
-        });
+        };
+        self.unflushed.places().fresh.push(place);
         self.inner.write(offset, data)
     }
 

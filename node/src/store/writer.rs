@@ -6,6 +6,7 @@
 //! again with the next operations, a little later each time.
 
 use std::{
+    error::Error as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
@@ -21,7 +22,7 @@ use redb::{Database, StorageError, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::{
-    file::{self, Medium, storage},
+    file::{self, Medium, OpenStoreError, storage},
     group::{Applied, Bounds, Counters, Failure, Group},
     sweep::Cursor,
 };
@@ -409,7 +410,7 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                let reason: Arc<str> = error.to_string().into();
+                let reason = with_source(&error);
                 self.shared.set_access(Access::Failed(reason.clone()));
                 Err(reason)
             }
@@ -423,4 +424,12 @@ impl Writer {
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// An error and its source in one line: a ledger's error carries text alone.
+fn with_source(error: &OpenStoreError) -> Arc<str> {
+    match error.source() {
+        Some(source) => format!("{error}: {source}").into(),
+        None => error.to_string().into(),
+    }
 }
