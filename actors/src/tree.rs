@@ -43,8 +43,6 @@ pub struct TreeParts {
     pub policies: PolicySet,
     /// The durable ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// What runs programs.
-    pub programs: Arc<dyn Programs>,
     /// The node's certificate.
     pub certificates: Arc<dyn Certificates>,
     /// Makes ids.
@@ -91,11 +89,14 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Starts everything, in order. Agents that should run are brought up before it returns.
+    /// Starts everything, in order. `programs` is handed the data path, which programs send through.
     ///
     /// # Errors
     /// An actor did not start; those before it are stopped again.
-    pub async fn start(parts: TreeParts) -> Result<Self, StartError> {
+    pub async fn start(
+        parts: TreeParts,
+        programs: impl FnOnce(&Gateway) -> Arc<dyn Programs>,
+    ) -> Result<Self, StartError> {
         let policies = watch::Sender::new(parts.policies.clone());
         let trust = watch::Sender::new(Trust::new(parts.policies.clone(), None));
         let health = watch::Sender::new(Health::default());
@@ -116,7 +117,9 @@ impl Tree {
         let pulse_child = pulse_child(health);
         let gateway_child = gateway_child(gateway.clone());
         let (agents_child, agents) = agents_child(&parts);
-        let (registry_child, registry) = registry_child(&parts, gateway.clone(), agents.clone());
+        let programs = programs(&gateway);
+        let (registry_child, registry) =
+            registry_child(&parts, programs, gateway.clone(), agents.clone());
 
         let children = vec![
             policy_child,
@@ -225,13 +228,14 @@ fn agents_child(parts: &TreeParts) -> (ChildSpec, SupervisorHandle) {
 
 fn registry_child(
     parts: &TreeParts,
+    programs: Arc<dyn Programs>,
     gateway: Gateway,
     agents: SupervisorHandle,
 ) -> (ChildSpec, Registry) {
     let mailbox: BoundedRef<RegistryMessage> = mailbox();
     let arguments = RegistryArguments {
         gateway,
-        programs: Arc::clone(&parts.programs),
+        programs,
         agents,
         mailbox: mailbox.clone(),
         retry: parts.retry,

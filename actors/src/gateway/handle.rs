@@ -236,6 +236,22 @@ impl Gateway {
         &self.0.parts.limits
     }
 
+    /// Whether `sender` may send to `receiver` now, and where that is.
+    ///
+    /// # Errors
+    /// Why not. It is asked again when the message is sent.
+    pub fn may_send(
+        &self,
+        sender: &Principal,
+        receiver: &Principal,
+        delivery: Delivery,
+    ) -> Result<(), Refusal> {
+        let trust = self.0.parts.trust.borrow();
+        route(&trust, &self.0.routes, self.now(), sender, receiver, delivery)
+            .map(drop)
+            .map_err(|reason| refusal(reason, receiver))
+    }
+
     pub(crate) fn parts(&self) -> &GatewayParts {
         &self.0.parts
     }

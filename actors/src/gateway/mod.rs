@@ -15,6 +15,6 @@ mod waiting;
 
 pub(crate) use actor::{GatewayActor, GatewayMessage};
 pub use admission::{AdmissionLimits, BusyWith};
-pub(crate) use handle::Prepared;
+
 pub use handle::{Accepted, Gateway, GatewayParts, Order, Refusal, RequestError};
 pub use routes::{AgentPort, Handover, PortStatus, Routes};

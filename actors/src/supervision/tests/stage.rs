@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
 
 use super::super::{
     Admitted, Backoff, BoundedRef, ChildSpec, ChildStatus, Escalation, Intensity, Rules, Strategy,
     SupervisorHandle, SupervisorSpec, TrySendError,
 };
+
+/// Longer than anything here takes; most of these tests have virtual time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a worker can be told.
 pub(super) enum Say {
@@ -71,7 +75,8 @@ impl Actor for Worker {
             Say::Hold(until) => until.notified().await,
             Say::HoldHard(began, until) => {
                 began.send(()).expect("the test waits for it");
-                drop(until.recv());
+                // Closed when the test ends: that lets go as well.
+                let _ = until.recv();
             }
             Say::End => myself.stop(None),
             Say::Load(_) => {}
@@ -139,15 +144,18 @@ pub(super) fn spec(strategy: Strategy, children: Vec<ChildSpec>) -> SupervisorSp
 
 /// The incarnation that answers, once one does.
 pub(super) async fn hello(mailbox: &BoundedRef<Say>) -> u64 {
-    loop {
-        let (reply, answer) = oneshot::channel();
-        if mailbox.try_send(Say::Hello(reply)).is_ok()
-            && let Ok(incarnation) = answer.await
-        {
-            return incarnation;
+    let attempts = async {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            if mailbox.try_send(Say::Hello(reply)).is_ok()
+                && let Ok(incarnation) = answer.await
+            {
+                return incarnation;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    };
+    timeout(PATIENCE, attempts).await.expect("it answers")
 }
 
 pub(super) fn say(mailbox: &BoundedRef<Say>, say: Say) {
@@ -157,11 +165,14 @@ pub(super) fn say(mailbox: &BoundedRef<Say>, say: Say) {
         .unwrap();
 }
 
-/// Waits until the condition holds; the test hangs, and its runner ends it, if it never does.
+/// Waits until the condition holds.
 pub(super) async fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let attempts = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, attempts).await.expect("it comes true");
 }
 
 pub(super) fn status_of(handle: &SupervisorHandle, name: &str) -> ChildStatus {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::super::spec::Start;
 use super::super::{
     AddChildError, BoundedRef, ChildError, ChildSpec, ChildState, Escalation, Intensity, Restart,
     Shutdown, StartError, Strategy, Supervisor,
@@ -283,7 +284,7 @@ async fn a_start_that_hangs_or_panics_is_a_failed_start() {
     let late = ChildSpec::actor("late", "worker", &mailbox, move |context| {
         let template = worker("late", &to, &inner);
         Box::pin(async move {
-            let super::super::spec::Start::Actor { factory, .. } = &template.start else {
+            let Start::Actor { factory, .. } = &template.start else {
                 unreachable!()
             };
             factory(context).await?;
@@ -292,7 +293,7 @@ async fn a_start_that_hangs_or_panics_is_a_failed_start() {
     });
     let late = late.start_timeout(Duration::from_secs(3));
     assert!(tree.add_child(late).await.is_err());
-    until(|| !mailbox.is_running()).await;
+    until(|| Arc::strong_count(&diary) == 1).await; // Each living worker holds one.
 
     // A start under way does not hold up a stop.
     tree.adopt_child(hangs.start_timeout(GRACE)).await.unwrap();
@@ -302,6 +303,42 @@ async fn a_start_that_hangs_or_panics_is_a_failed_start() {
         began.elapsed() < Duration::from_millis(100),
         "{:?}",
         began.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_ends_before_its_start_is_reported_is_restarted() {
+    let mailbox = BoundedRef::<Say>::new(2, 0);
+    let (to, diary) = (mailbox.clone(), Diary::default());
+    let child = ChildSpec::actor("hasty", "worker", &mailbox, move |context| {
+        let template = worker("hasty", &to, &diary);
+        let to = to.clone();
+        Box::pin(async move {
+            let Start::Actor { factory, .. } = &template.start else {
+                unreachable!()
+            };
+            let is_first = context.incarnation() == 1;
+            let cell = factory(context).await?;
+            if is_first {
+                say(&to, Say::Panic("hasty".to_owned()));
+                tokio::time::sleep(DRAIN).await;
+            }
+            Ok(cell)
+        })
+    });
+    let tree = Supervisor::start(spec(Strategy::OneForOne, Vec::new()))
+        .await
+        .unwrap();
+    tree.add_child(child).await.unwrap();
+    until(|| status_of(&tree, "hasty").restarts == 1).await;
+    assert_eq!(
+        status_of(&tree, "hasty").last_error.as_deref(),
+        Some("hasty")
+    );
+    tree.stop(GRACE).await;
+    assert!(
+        mailbox.cell().is_none(),
+        "a kept handle keeps a dead actor's memory"
     );
 }
 

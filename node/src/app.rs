@@ -1,0 +1,56 @@
+//! What the management plane works on: the parts of a running node, by name.
+
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+
+use caxton_actors::{auth::Credentials, tree::Tree};
+use caxton_capabilities::Name;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config, environment::Environment, identity::Identity, logs::Logs, store::Store,
+    trace::TraceRing, wasm::Wasm,
+};
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Not ready yet.
+    Starting,
+    /// Takes work.
+    Ready,
+    /// Finishes what it has.
+    Draining,
+}
+
+/// What a node says of itself that does not change.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) name: Name,
+    pub(crate) spiffe_id: String,
+    pub(crate) development: bool,
+    pub(crate) address: SocketAddr,
+    pub(crate) started: SystemTime,
+    pub(crate) data: String,
+    pub(crate) persistent: bool,
+    pub(crate) agents_max: u64,
+    pub(crate) agents_max_reason: String,
+}
+
+/// The parts of a running node.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) tree: Tree,
+    pub(crate) store: Arc<Store>,
+    pub(crate) wasm: Arc<Wasm>,
+    pub(crate) traces: Arc<TraceRing>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) credentials: watch::Receiver<Credentials>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) about: About,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}

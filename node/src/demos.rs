@@ -1,0 +1,102 @@
+//! The sample agents inside the binary.
+
+use std::io::Read as _;
+
+use caxton_actors::ports::Digest;
+
+/// A sample agent.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    /// Its name, after `demo:`.
+    pub(crate) name: &'static str,
+    /// Protocols that it declares.
+    pub(crate) protocols: &'static [&'static str],
+    /// Services that it offers.
+    pub(crate) services: &'static [&'static str],
+    /// What it does, in a line.
+    pub(crate) about: &'static str,
+    bytes: &'static [u8],
+    compressed: bool,
+}
+
+/// Who built them and what their hashes are.
+const MANIFEST: &str = include_str!("../../sandbox/demos/wasm/manifest.toml");
+/// Largest demo once unpacked.
+const UNPACKED_MAX: u64 = 64 << 20;
+
+macro_rules! demo {
+    ($name:literal, $file:literal, $compressed:literal, $protocols:expr, $services:expr, $about:literal) => {
+        Demo {
+            name: $name,
+            protocols: &$protocols,
+            services: &$services,
+            about: $about,
+            bytes: include_bytes!(concat!("../../sandbox/demos/wasm/", $file)),
+            compressed: $compressed,
+        }
+    };
+}
+
+/// All of them.
+pub(crate) static DEMOS: &[Demo] = &[
+    demo!("echo", "echo.wasm", false, [], [], "answers a request with its content (Rust)"),
+    demo!("ping", "ping.wasm", false, [], [], "asks pong and passes its answer on (Rust)"),
+    demo!("pong", "pong.wasm", false, [], ["pong"], "answers ping (Rust)"),
+    demo!("dispatcher", "dispatcher.wasm", false, ["request", "contract-net"], [], "counts the words of a text by contracting counters (Rust)"),
+    demo!("counter-rust", "counter-rust.wasm", false, ["request", "contract-net"], ["word-count"], "counts words (Rust)"),
+    demo!("counter-c", "counter-c.wasm", false, ["request", "contract-net"], ["word-count"], "counts words (C)"),
+    demo!("counter-js", "counter-js.wasm.gz", true, ["request", "contract-net"], ["word-count"], "counts words (JavaScript)"),
+    demo!("counter-python", "counter-python.wasm.gz", true, ["request", "contract-net"], ["word-count"], "counts words (Python)"),
+];
+
+impl Demo {
+    /// Finds one by its name.
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+        DEMOS.iter().find(|demo| demo.name == name)
+    }
+
+    /// The hash of its program, from the manifest.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        let section = MANIFEST.split(&format!("[{}]\n", self.name)).nth(1)?;
+        let line = section.lines().find_map(|line| line.strip_prefix("sha256 = \""))?;
+        parse_hex(line.strip_suffix('"')?)
+    }
+
+    /// Its program. Unpacking the largest takes some 60 ms: not for an async thread.
+    pub(crate) fn program(&self) -> std::io::Result<Vec<u8>> {
+        if !self.compressed {
+            return Ok(self.bytes.to_vec());
+        }
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(self.bytes).take(UNPACKED_MAX).read_to_end(&mut unpacked)?;
+        Ok(unpacked)
+    }
+}
+
+/// Reads 64 hexadecimal digits in lower case.
+pub(crate) fn parse_hex(text: &str) -> Option<Digest> {
+    let plain = text.len() == 64
+        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if !plain {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (slot, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *slot = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(Digest(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest as _, Sha256};
+
+    #[test]
+    fn each_demo_is_what_its_manifest_says() {
+        for demo in DEMOS {
+            let hash: [u8; 32] = Sha256::digest(demo.program().unwrap()).into();
+            assert_eq!(demo.digest(), Some(Digest(hash)), "{}", demo.name);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The clock and the source of ids: the system's. The only file of this crate that reads the wall clock.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use caxton_actors::ports::{Clock, Ids};
+use caxton_capabilities::{AgentId, ConversationId, MessageId, TraceId};
+use uuid::{Builder, Uuid};
+
+/// The system's clock and generator.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    random: SystemRandom,
+    last: Mutex<Last>,
+}
+
+/// The last id that was made, so that ids of one node grow.
+#[derive(Debug, Default)]
+struct Last {
+    ms: u64,
+    counter: u16,
+}
+
+impl Environment {
+    pub(crate) fn new() -> Self {
+        Self { random: SystemRandom::new(), last: Mutex::default() }
+    }
+
+    /// Wall time.
+    #[expect(clippy::disallowed_methods, reason = "this is the Environment that others are sent to")]
+    pub(crate) fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// Monotonic time, before there is a runtime.
+    #[expect(clippy::disallowed_methods, reason = "this is the Environment that others are sent to")]
+    pub(crate) fn instant() -> Instant {
+        Instant::now()
+    }
+
+    /// Bytes from the system's generator.
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.fill(&mut bytes).expect("the system's generator does not fail once it is seeded");
+        bytes
+    }
+
+    /// UUID v7 (RFC 9562, section 5.7; method 1 of section 6.2: a 12-bit counter within the millisecond).
+    fn uuid(&self) -> Uuid {
+        let now = caxton_actors::ports::unix_ms(self.now());
+        let (ms, counter) = {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if now > last.ms {
+                *last = Last { ms: now, counter: 0 };
+            } else if last.counter < 0xfff {
+                last.counter += 1;
+            } else {
+                // More than 4,096 in a millisecond, or a clock that went back: borrow from the future.
+                *last = Last { ms: last.ms + 1, counter: 0 };
+            }
+            (last.ms, last.counter)
+        };
+        let mut random: [u8; 10] = self.bytes();
+        let [high, low] = counter.to_be_bytes();
+        let [first, second, ..] = &mut random;
+        (*first, *second) = (high, low);
+        Builder::from_unix_timestamp_millis(ms, &random).into_uuid()
+    }
+}
+
+impl Clock for Environment {
+    fn now(&self) -> SystemTime {
+        self.now()
+    }
+}
+
+impl Ids for Environment {
+    fn message(&self) -> MessageId {
+        MessageId::from_uuid(self.uuid())
+    }
+
+    fn conversation(&self) -> ConversationId {
+        ConversationId::from_uuid(self.uuid())
+    }
+
+    fn agent(&self) -> AgentId {
+        AgentId::from_uuid(self.uuid())
+    }
+
+    fn trace(&self) -> TraceId {
+        loop {
+            if let Some(id) = TraceId::from_u128(u128::from_be_bytes(self.bytes())) {
+                return id;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_grow_and_do_not_repeat() {
+        let environment = Environment::new();
+        let ids: Vec<_> = (0..20_000).map(|_| environment.message()).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}
