@@ -1,7 +1,7 @@
 //! A stand-in for a node, so that an agent is tested with plain `cargo test`.
 //!
 //! It keeps keys in memory and collects what was sent; a reaction that fails is undone, as a node does it. It checks
-//! the contract's sizes, but no rights: every agent may do everything here.
+//! some of a node's default limits, but no rights: every agent may do everything here.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,10 +9,12 @@ use std::rc::Rc;
 
 use crate::{Agent, Context, Delivery, Error, Host, Level, Message, Outgoing, Performative, react};
 
-/// Longest key of the contract.
+/// Longest key, by a node's default.
 const KEY_BYTES_MAX: usize = 256;
-/// Largest value of the contract.
-const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Largest value, by a node's default.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+/// Messages of one reaction, by a node's default.
+const MESSAGES_MAX: usize = 100;
 
 /// One agent's node: its keys, its neighbours and its log.
 #[derive(Debug, Clone, Default)]
@@ -52,16 +54,20 @@ impl Node {
         let answer = react(agent, message, &mut Context::with(self.clone()));
         let mut state = self.state.borrow_mut();
         let mut sent = std::mem::take(&mut state.sent);
-        match answer {
-            Ok(more) => {
-                sent.extend(more);
+        let all = answer.and_then(|more| {
+            sent.extend(more);
+            let too_many =
+                || Error::Quota(format!("a reaction sends {MESSAGES_MAX} messages at most"));
+            if sent.len() > MESSAGES_MAX {
+                Err(too_many())
+            } else {
                 Ok(sent)
             }
-            Err(error) => {
-                state.keys = before;
-                Err(error)
-            }
+        });
+        if all.is_err() {
+            state.keys = before;
         }
+        all
     }
 
     /// The keys that exist now.

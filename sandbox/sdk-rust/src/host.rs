@@ -131,7 +131,7 @@ impl Context {
     }
 }
 
-/// Durable keys: up to 256 bytes each, with values of up to 1 MiB. Reads see the writes of the same reaction.
+/// Durable keys, by default of up to 256 bytes with values of up to 64 KiB. Reads see the writes of the same reaction.
 pub struct Kv<'a> {
     host: &'a dyn Host,
 }

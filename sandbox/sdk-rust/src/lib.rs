@@ -81,10 +81,10 @@ macro_rules! agent {
                 {
                     AGENT.with_borrow_mut(|agent| {
                         $crate::react(agent, message, &mut $crate::Context::of_node())
-            })
+                    })
                 }
             }
-            $crate::bindings::export_agent!(Entry with_types_in $crate::bindings);
+    $crate::bindings::export_agent!(Entry with_types_in $crate::bindings);
         };
     };
 }
@@ -273,7 +273,7 @@ mod tests {
         impl Agent for Failing {
             fn handle(&mut self, _: Message, ctx: &mut Context) -> Result<Vec<Outgoing>, Error> {
                 ctx.kv().set("k", "v")?;
-                ctx.kv().set("k", vec![0; (1 << 20) + 1])?;
+                ctx.kv().set("k", vec![0; (64 << 10) + 1])?;
                 Ok(vec![])
             }
         }

@@ -70,6 +70,16 @@ impl Job {
         sub_conversation(&self.conversation, &format!("{} {chunk} {round}", self.id))
     }
 
+    /// Chunks that are tendered and not awarded.
+    pub(crate) fn open(&self) -> usize {
+        let awarded: u32 = self
+            .counters
+            .iter()
+            .map(|counter| counter.outstanding)
+            .sum();
+        (self.tendered - self.done).saturating_sub(awarded as usize)
+    }
+
     /// The answer to who asked.
     pub(crate) fn answer(&self, performative: Performative, content: &str) -> Outgoing {
         let mut answer = Outgoing::new(performative, &self.requester, content)

@@ -29,6 +29,10 @@ const CHUNK_BYTES_MIN: usize = 128 << 10;
 const CHUNKS_MAX: usize = 64;
 /// Chunks under way for each counter: enough to keep it busy, too few to fill its mailbox.
 const UNDER_WAY_PER_COUNTER: usize = 4;
+/// Messages of one reaction: below a node's default of 100 (`outgoing_messages`), with room for the answer.
+const MESSAGES_MAX: usize = 90;
+/// Counters of one job: an award with its rejections and the calls for another chunk fit into one reaction.
+const COUNTERS_MAX: usize = 32;
 
 /// Keeps nothing in memory.
 #[derive(Debug, Default)]
@@ -53,7 +57,8 @@ caxton_sdk::agent!(Dispatcher);
 
 /// Starts the job of a request. The same request again changes nothing.
 fn begin(message: &Message, ctx: &Context) -> Result<Vec<Outgoing>, Error> {
-    let counters = ctx.find(SERVICE);
+    let mut counters = ctx.find(SERVICE);
+    counters.truncate(COUNTERS_MAX);
     if counters.is_empty() {
         let reason = "no running agent of this tenant offers `word-count`; deploy a counter with that service, then ask again";
         return Ok(vec![message.reply(Performative::Failure, reason)]);
@@ -78,7 +83,8 @@ fn begin(message: &Message, ctx: &Context) -> Result<Vec<Outgoing>, Error> {
         chunks.iter().map(|chunk| chunk.len()).collect(),
     );
     store.open(&job)?;
-    let out = tender_more(&mut job, &store)?;
+    let mut out = Vec::new();
+    tender_more(&mut job, &store, &mut out)?;
     store.put_job(&job)?;
     ctx.info(&format!(
         "job {id}: {} bytes in {} chunks for {} counters",
@@ -169,8 +175,9 @@ fn replied(
     let Some(winner) = tender.best(&job.counters) else {
         return give_up(job, store, label.chunk);
     };
-    let out = award(job, store, tender, label.chunk, winner)?;
+    let mut out = award(job, store, tender, label.chunk, winner)?;
     store.put_tender(label.chunk, tender)?;
+    tender_more(job, store, &mut out)?;
     store.put_job(job)?;
     Ok(out)
 }
@@ -233,7 +240,8 @@ fn counted(
     job.done += 1;
     job.release(label.counter);
     if job.done < job.chunks.len() {
-        let out = tender_more(job, store)?;
+        let mut out = Vec::new();
+        tender_more(job, store, &mut out)?;
         store.put_job(job)?;
         return Ok(out);
     }
@@ -264,18 +272,22 @@ fn lost(
     Ok(out)
 }
 
-/// Tenders as many of the waiting chunks as may be under way.
-fn tender_more(job: &mut Job, store: &Store<'_>) -> Result<Vec<Outgoing>, Error> {
-    let mut out = Vec::new();
+/// Adds the calls for as many of the waiting chunks as may be under way.
+///
+/// Of open calls there are so few that one reaction can reject them all, should the job end. That bounds the calls of
+/// one reaction as well: one call closes where another opens.
+fn tender_more(job: &mut Job, store: &Store<'_>, out: &mut Vec<Outgoing>) -> Result<(), Error> {
+    let counters = job.counters.len();
     while job.tendered < job.chunks.len()
-        && job.tendered - job.done < job.counters.len() * UNDER_WAY_PER_COUNTER
+        && job.tendered - job.done < counters * UNDER_WAY_PER_COUNTER
+        && (job.open() + 1) * counters <= MESSAGES_MAX
     {
-        let tender = Tender::new(job.counters.len());
+        let tender = Tender::new(counters);
         out.extend(call(job, &tender, job.tendered));
         store.put_tender(job.tendered, &tender)?;
         job.tendered += 1;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The calls for proposals of one round.
@@ -335,6 +347,8 @@ fn withdraw(job: &Job, store: &Store<'_>) -> Result<Vec<Outgoing>, Error> {
             out.push(in_contract_net(rejection, job, chunk, tender.round));
         }
     }
+    // Only calls that were repeated after failures can be more; a counter loses nothing by hearing no more of them.
+    out.truncate(MESSAGES_MAX);
     store.clear(job)?;
     Ok(out)
 }

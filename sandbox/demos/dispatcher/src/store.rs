@@ -13,8 +13,8 @@ use caxton_sdk::{Context, Error};
 use crate::job::Job;
 use crate::tender::Tender;
 
-/// A value may have 1 MiB; half of it leaves room, and a larger text lies in several parts.
-const PART_BYTES: usize = 512 << 10;
+/// Within a node's default for a value, which is 64 KiB; a larger text lies in several parts.
+const PART_BYTES: usize = 60 << 10;
 
 /// One job's keys.
 pub(crate) struct Store<'a> {

@@ -196,7 +196,7 @@ fn text_of_many_chunks_stays_within_its_bounds() {
 
 #[test]
 fn chunk_larger_than_a_value_is_kept_in_parts() {
-    let text = vec![b'x'; 3 << 20]; // One word cannot be cut. The stand-in refuses values over 1 MiB.
+    let text = vec![b'x'; 3 << 20]; // One word cannot be cut. The stand-in refuses values over 64 KiB.
     let said = play(&node(), request(text.clone()), counter);
     assert_eq!(
         to(&said, "acme/tester")[0].content,
@@ -528,4 +528,39 @@ fn counter_that_still_owes_an_answer_gets_no_more_while_another_is_free() {
         );
     }
     assert_eq!(awarded, [A, B, B, B, B, B]);
+}
+
+#[test]
+fn job_with_many_counters_stays_within_the_messages_of_a_reaction() {
+    let node = fake::Node::default();
+    let names: Vec<String> = (0..64).map(|n| format!("acme/counter-{n:02}")).collect();
+    node.offer(
+        SERVICE,
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    let text = b"word ".repeat(CHUNK_BYTES_MIN * 40 / 5);
+    let said = play(&node, request(text.clone()), counter); // The stand-in refuses more than 100 at once.
+    assert_eq!(
+        to(&said, "acme/tester")[0].content,
+        word_count::count(&text).into_bytes()
+    );
+    let working = names
+        .iter()
+        .filter(|name| !awards(&said, name).is_empty())
+        .count();
+    assert_eq!(working, COUNTERS_MAX);
+
+    // All but one of each chunk propose, then who asked gives up: everything open is rejected at once.
+    let calls = deliver(&node, request(text));
+    for call in calls.iter().filter(|call| call.receiver != names[0]) {
+        deliver(&node, counter(call).unwrap());
+    }
+    let cancel = Message {
+        id: "msg_9".into(),
+        performative: P::Cancel,
+        ..request("")
+    };
+    let said = deliver(&node, cancel);
+    assert_eq!(said.len(), calls.len() - 2 + 1);
+    assert!(node.keys().is_empty());
 }
