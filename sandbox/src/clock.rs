@@ -39,7 +39,6 @@ impl PollClock {
     pub(crate) fn reset(&self) {
         self.spent.store(0, Relaxed);
         self.slow.store(false, Relaxed);
-        self.poll_from.store(self.read(), Relaxed);
     }
 
     /// From here on the thread's processor clock counts. Not within a poll.

@@ -151,8 +151,8 @@ impl Engine {
         Program::load(self, artifact)
     }
 
-    /// Ends the ticker and the slow lane. Reactions that run are interrupted within a millisecond and
-    /// answer [`crate::Fault::Stopped`], as does every later one.
+    /// Ends the ticker and the slow lane. A short reaction that runs is finished; a long one is dropped at
+    /// its next interruption and answers [`crate::Fault::Stopped`], as does every later one.
     pub fn stop(self) {
         self.inner.stop();
     }

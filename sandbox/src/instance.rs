@@ -15,6 +15,7 @@ use crate::draft::{Over, QueueError, Reaction};
 use crate::fault::Fault;
 use crate::program::Program;
 use crate::state::State;
+use crate::ticker::Running;
 
 /// What a reaction used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,9 +166,9 @@ impl Instance {
             return stopped();
         };
         let begun = clock::now();
-        self.live.store.data_mut().begin(begun, running);
+        self.live.store.data_mut().begin(begun);
         let poll_clock = Arc::clone(&self.live.store.data().clock);
-        let work = run(self.live, message);
+        let work = run(self.live, message, running);
         let lane = &engine.inner.lane;
         let Ok(ran) = lane
             .run(Arc::clone(&poll_clock), self.last_was_long, work)
@@ -201,12 +202,12 @@ impl Instance {
     }
 }
 
-async fn run(mut live: Box<Live>, message: Message) -> Outcome {
+/// `running` keeps the interruptions coming for as long as the program runs.
+async fn run(mut live: Box<Live>, message: Message, running: Running) -> Outcome {
     let (result, is_usable) = live.react(&message).await;
+    drop(running);
     let state = live.store.data_mut();
-    drop(state.end());
-    // What a failed reaction had gathered is not kept until the next one.
-    state.draft = crate::draft::Draft::default();
+    state.end();
     let usage = Usage {
         host_calls: state.calls,
         memory_peak: state.memory.peak,

@@ -155,3 +155,25 @@ fn run_at_idle_priority() {
         tracing::warn!(%error, "long reactions run at normal priority");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slow_lane_runs_when_nobody_else_wants_the_processor() {
+        let lane = SlowLane::start(1).unwrap();
+        let status = lane
+            .handle
+            .spawn(async { std::fs::read_to_string("/proc/thread-self/stat") });
+        let caller = Builder::new_current_thread().build().unwrap();
+        let status = caller.block_on(status).unwrap().unwrap();
+        // proc(5): the 41st field is the policy, the 39th after the name in parentheses; 5 is SCHED_IDLE.
+        let policy = status
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(38));
+        assert_eq!(policy, Some("5"));
+        lane.stop();
+    }
+}

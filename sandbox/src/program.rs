@@ -137,18 +137,17 @@ impl Program {
         let running = engine.ticker.enter().ok_or(Fault::Stopped)?;
         let mut store = Store::new(&engine.wasm, State::new(host, limits));
         guard(&mut store);
-        store.data_mut().begin(crate::clock::now(), running);
+        store.data_mut().begin(crate::clock::now());
         let clock = Arc::clone(&store.data().clock);
         let program = self.clone();
         let work = async move {
             let started = program.shared.pre.instantiate_async(&mut store).await;
-            let running = store.data_mut().end();
-            let started = match started {
+            store.data_mut().end();
+            drop(running);
+            match started {
                 Ok(agent) => Ok(Live::new(store, agent, permit)),
                 Err(error) => Err(start_fault(store.data_mut(), &error)),
-            };
-            drop(running);
-            started
+            }
         };
         let ran = engine.lane.run(clock, false, work).await;
         let live = ran.map_err(|LaneStopped| Fault::Stopped)?.output?;

@@ -12,7 +12,6 @@ use crate::fault::{Fault, first_line};
 use crate::host::Host;
 use crate::limits::Limits;
 use crate::log_budget::LogBudget;
-use crate::ticker::Running;
 
 /// Bytes of linear memory, all memories of the instance together.
 #[derive(Debug, Default)]
@@ -37,8 +36,6 @@ pub(crate) struct State {
     pub(crate) calls: u32,
     /// Why we stopped the program ourselves.
     stopped_for: Option<Fault>,
-    /// Keeps interruptions coming while the program runs.
-    running: Option<Running>,
 }
 
 impl State {
@@ -52,17 +49,14 @@ impl State {
             clock: Arc::new(PollClock::new()),
             calls: 0,
             stopped_for: None,
-            running: None,
             host,
             limits,
         }
     }
 
-    /// Forgets the last reaction and starts the clocks for the next.
-    pub(crate) fn begin(&mut self, now: Instant, running: Running) {
-        self.draft = Draft::default();
+    /// Starts the clocks for a reaction.
+    pub(crate) fn begin(&mut self, now: Instant) {
         self.calls = 0;
-        self.running = Some(running);
         self.memory.refused = false;
         self.memory.peak = self.memory.now;
         self.deadline = now + self.limits.wall;
@@ -70,9 +64,10 @@ impl State {
         self.clock.reset();
     }
 
-    /// The program has answered or failed; what kept its interruptions coming.
-    pub(crate) fn end(&mut self) -> Option<Running> {
-        self.running.take()
+    /// The program has answered or failed. What is left of the draft goes: it belongs to no later reaction,
+    /// and ten thousand idle agents must not hold two megabytes each.
+    pub(crate) fn end(&mut self) {
+        self.draft = Draft::default();
     }
 
     /// Counts one call to the node; `Err` traps the program.
@@ -84,12 +79,8 @@ impl State {
         }
     }
 
-    /// Whether the program has run too long, or the engine ends. Called each millisecond while it runs.
+    /// Whether the program has run too long. Called each millisecond while it runs.
     pub(crate) fn must_end(&mut self) -> bool {
-        if self.running.as_ref().is_some_and(Running::is_stopped) {
-            self.stopped_for = Some(Fault::Stopped);
-            return true;
-        }
         let (limit, max) = if self.clock.in_poll() >= self.limits.cpu {
             ("cpu", self.limits.cpu)
         } else if clock::now() >= self.deadline {

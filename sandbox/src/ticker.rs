@@ -34,13 +34,6 @@ pub(crate) struct Ticker {
     _handle: JoinHandle<()>,
 }
 
-impl Running {
-    /// Whether the reaction has to end, because the engine does.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.0.stopped.load(SeqCst)
-    }
-}
-
 /// Keeps the epoch moving while it lives.
 #[derive(Debug)]
 pub(crate) struct Running(Arc<Shared>);

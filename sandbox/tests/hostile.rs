@@ -1,5 +1,6 @@
 //! Hostile programs: each is ended by the limit that is meant for it, and a neighbour on the same engine
 //! goes on before, during and after.
+#![expect(clippy::unwrap_used, reason = "a test's helper fails like the test")]
 
 mod common;
 
@@ -15,8 +16,8 @@ const LOOP: &str = "(loop $again (br $again)) unreachable";
 
 fn quick() -> Limits {
     Limits::checked([
-        ("wall", 200),
-        ("cpu", 100),
+        ("wall", 60_000),
+        ("cpu", 20),
         ("memory_bytes", 1 << 20),
         ("table_elements", 100),
         ("host_calls", 100),
@@ -55,14 +56,12 @@ fn now() -> Instant {
 
 #[tokio::test]
 async fn an_endless_loop_is_cut_off_at_its_processor_time() {
-    let begun = now();
     let fault = fault_of(&guest("", LOOP), quick()).await;
     assert!(
         matches!(fault, Fault::OutOfTime { limit: "cpu", .. }),
         "{fault:?}"
     );
     assert_eq!(fault.kind(), "out-of-cpu-time");
-    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -364,7 +363,7 @@ async fn a_flood_of_writes_is_refused_and_nothing_is_kept_on_a_trap() {
     assert!(matches!(fault, Fault::Trap { .. }), "{fault:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn while_tenants_spin_a_neighbour_is_answered_again_and_again() {
     let mut good = neighbour().await;
     let limits = Limits::checked([("wall", 3_000), ("cpu", 3_000)]).unwrap();
@@ -375,9 +374,10 @@ async fn while_tenants_spin_a_neighbour_is_answered_again_and_again() {
         let hog = program.start(Arc::new(limits.clone()), host).await.unwrap();
         hogs.spawn(hog.deliver(message(b"")));
     }
+    // All start on this one thread. If they stayed, each answer would wait a millisecond for each.
     let begun = now();
     let mut slowest = Duration::ZERO;
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         let before = now();
         good = answers(good).await;
         slowest = slowest.max(before.elapsed());
@@ -388,7 +388,7 @@ async fn while_tenants_spin_a_neighbour_is_answered_again_and_again() {
         hogs.try_join_next().is_none(),
         "after {took:?} the hogs still spin"
     );
-    println!("200 answers beside 8 hogs: {took:?}, slowest {slowest:?}");
+    println!("2,000 answers beside 8 hogs: {took:?}, slowest {slowest:?}");
     for hog in hogs.join_all().await {
         assert!(matches!(hog.result, Err(Fault::OutOfTime { .. })));
     }

@@ -55,9 +55,25 @@ impl Cache {
         if mode & 0o077 != 0 {
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         }
+        // Parts of a process that was killed while writing. A node has its cache to itself.
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "part")
+            {
+                fs::remove_file(path)?;
+            }
+        }
         let mut fit = Fit(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut fit);
-        FORMAT.hash(&mut fit);
+        // What was accepted under other rules or another contract has to pass again.
+        (
+            FORMAT,
+            env!("CARGO_PKG_VERSION"),
+            include_str!("../../wit/agent.wit"),
+        )
+            .hash(&mut fit);
         Ok(Self {
             folder,
             fit: format!("{:016x}", fit.finish()),
@@ -82,6 +98,15 @@ impl Cache {
         }
     }
 
+    /// Removes a program; `false` when it was not there.
+    pub(crate) fn forget(&self, digest: Digest) -> std::io::Result<bool> {
+        match fs::remove_file(self.path(digest)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes a program so that it is there as a whole or not at all, also after a power cut.
     pub(crate) fn keep(&self, about: About, code: &[u8]) -> std::io::Result<PathBuf> {
         let path = self.path(about.digest);
@@ -92,7 +117,7 @@ impl Cache {
             .and_then(|()| fs::rename(&part, &path))
             .and_then(|()| File::open(&self.folder)?.sync_all());
         if written.is_err() {
-            // The folder is swept by hand or never: a leftover part is not read by anyone.
+            // What cannot be removed now is swept when the folder is next opened.
             let _ = fs::remove_file(&part);
         }
         written.map(|()| path)

@@ -7,6 +7,8 @@
     dead_code,
     unreachable_pub,
     clippy::allow_attributes,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "each test file uses its own part of this module"
 )]
 
@@ -90,11 +92,19 @@ pub fn compiler_in(cache: &Path, limits: CompileLimits) -> Compiler {
     .unwrap()
 }
 
-/// One cache for the process's lifetime, in cargo's own folder for such things.
+/// One cache for all tests of one build, in cargo's own folder for such things: what a child of another
+/// build accepted must not count.
 pub fn compiler() -> &'static Compiler {
     static COMPILER: OnceLock<Compiler> = OnceLock::new();
     COMPILER.get_or_init(|| {
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+        let child = std::fs::metadata(env!("CARGO_BIN_EXE_caxton-compile-child")).unwrap();
+        let built = child
+            .modified()
+            .unwrap()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let folder = format!("programs-{}", built.as_nanos());
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
         compiler_in(&cache, CompileLimits::default())
     })
 }
