@@ -1,0 +1,166 @@
+//! Deploying: what an agent is to be, checked word by word before the registry tries it.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+};
+use caxton_actors::{
+    envelope::Protocol,
+    registry::{self, Outcome, Plan},
+};
+use caxton_api::{
+    paths,
+    types::{Deployed, Deployment, Problem},
+};
+use caxton_capabilities::{Address, Name};
+use tokio::time::Instant;
+
+use super::{
+    convert,
+    extract::{AgentAt, Caller, Given, NoQuery, name, shown},
+    plane::{Permitted, Shared},
+    problem::{Answer, Failure},
+};
+
+/// Characters of a program's source.
+const SOURCE_CHARS_MAX: usize = 200;
+/// Services that an agent offers: each is an entry in the node's directory.
+const SERVICES_MAX: usize = 64;
+
+/// Makes an agent what the body says. The same body again changes nothing.
+///
+/// A new version first runs a trial: an instance is started and handed a health message. The version
+/// before goes on until it has passed.
+#[utoipa::path(put, path = paths::AGENT, tag = "agents", request_body = Deployment,
+    params(("tenant" = String, Path, description = "Its tenant"), ("agent" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It was changed, or was so already, or this is the plan", body = Deployed),
+        (status = 201, description = "It was made", body = Deployed),
+        (status = 409, description = "Another deployment of it is under way", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`if_version` is not the current one", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A value is out of bounds, the program is refused, or its trial failed", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn deploy_agent(
+    State(plane): Shared,
+    caller: Caller,
+    AgentAt(address): AgentAt,
+    _none: NoQuery,
+    Given(wish): Given<Deployment>,
+) -> Answer<(StatusCode, Json<Deployed>)> {
+    let begun = Instant::now();
+    let node = plane.deploy(&caller, &address)?;
+    let dry_run = wish.dry_run;
+    let deployment = checked(&node, address, wish).await?;
+    let plan = node.tree.registry.deploy(deployment, dry_run).await?;
+    let made = plan.outcome == Outcome::Created && !dry_run;
+    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(deployed(&node, plan, dry_run, begun))))
+}
+
+/// The wish in the registry's words. What costs most, the program, is looked at last.
+async fn checked(
+    node: &Permitted<'_>,
+    address: Address,
+    wish: Deployment,
+) -> Answer<registry::Deployment> {
+    let source = source(wish.source.as_deref().unwrap_or(&wish.program))?;
+    node.wasm.check_limits(&wish.limits)?;
+    let protocols = wish.protocols.as_deref().map(protocols).transpose()?;
+    let services = wish.services.as_deref().map(services).transpose()?;
+    let resolved = node.wasm.resolve(&wish.program).await?;
+    let own = |words: fn(&crate::demos::Demo) -> &'static [&'static str]| {
+        resolved.demo.map(words).unwrap_or_default().iter().map(|word| (*word).to_owned()).collect()
+    };
+    let own_protocols: Vec<String> = own(|demo| demo.protocols);
+    let own_services: Vec<String> = own(|demo| demo.services);
+    Ok(registry::Deployment {
+        address,
+        by: node.principal().clone(),
+        program: resolved.digest,
+        source,
+        limits: wish.limits,
+        protocols: protocols.map_or_else(|| self::protocols(&own_protocols), Ok)?,
+        services: services.map_or_else(|| self::services(&own_services), Ok)?,
+        if_version: wish.if_version,
+    })
+}
+
+fn source(text: &str) -> Answer<String> {
+    if text.chars().count() > SOURCE_CHARS_MAX {
+        return Err(Failure::invalid(format!("source may have {SOURCE_CHARS_MAX} characters")));
+    }
+    // It is shown on terminals.
+    if text.chars().any(char::is_control) {
+        return Err(Failure::invalid("source may not have control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+fn protocols(words: &[String]) -> Answer<Vec<Protocol>> {
+    let mut protocols = words
+        .iter()
+        .map(|word| {
+            let known = word.parse::<Protocol>();
+            known.map_err(|error| Failure::invalid(format!("protocol `{}`: {error}", shown(word))))
+        })
+        .collect::<Answer<Vec<_>>>()?;
+    // In one order, so that the same wish in other words is the same version.
+    protocols.sort_unstable();
+    protocols.dedup();
+    Ok(protocols)
+}
+
+fn services(words: &[String]) -> Answer<Vec<Name>> {
+    let mut services =
+        words.iter().map(|word| name("service", word)).collect::<Answer<Vec<Name>>>()?;
+    services.sort_unstable();
+    services.dedup();
+    if services.len() > SERVICES_MAX {
+        return Err(Failure::invalid(format!("an agent may offer {SERVICES_MAX} services")));
+    }
+    Ok(services)
+}
+
+/// What a plan came to.
+pub(super) fn deployed(
+    node: &Permitted<'_>,
+    plan: Plan,
+    dry_run: bool,
+    begun: Instant,
+) -> Deployed {
+    Deployed {
+        outcome: plan.outcome.as_str().to_owned(),
+        dry_run,
+        agent: convert::whole_agent(node, &plan.record),
+        changes: plan.changes.into_iter().map(convert::change).collect(),
+        took_us: convert::micros(begun.elapsed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_services_in_another_order_are_the_same_wish() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(services(&words("bbb aaa bbb")).unwrap(), services(&words("aaa bbb")).unwrap());
+        assert!(services(&words("Not_A_Name")).is_err());
+        let many: Vec<String> = (0..=SERVICES_MAX).map(|number| format!("service-{number}")).collect();
+        assert!(services(&many).is_err());
+    }
+
+    #[test]
+    fn an_unknown_protocol_is_told_the_known_ones() {
+        let failure = protocols(&["gossip".to_owned()]).unwrap_err();
+        assert!(format!("{failure:?}").contains("contract-net"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_source_is_a_short_line() {
+        assert!(source(&"ä".repeat(SOURCE_CHARS_MAX)).is_ok());
+        assert!(source(&"ä".repeat(SOURCE_CHARS_MAX + 1)).is_err());
+        assert!(source("a\nb").is_err() && source("\u{1b}[2J").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! The management plane: HTTPS with JSON on one port, for operators and their tools.
+//!
+//! ```text
+//! server ...... sockets, TLS, connections      activity, patience .. what ends a slow connection
+//! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
+//! authenticate  who is it                      plane .............. may it: only a permit leads to the node
+//! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
+//! problem ..... the form of an error           refusals ........... which error is which code
+//! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
+//! agents, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
+//! ```
+//!
+//! Nothing is decided here that a core decides: a handler parses, asks for a permit, hands the work on
+//! and translates the outcome. An `Accept` header is not looked at: there is one form of each answer
+//! (RFC 9110, section 12.5.1 leaves that to the server).
+
+mod activity;
+mod actors;
+mod agents;
+mod authenticate;
+mod convert;
+mod dead_letters;
+mod deploy;
+mod extract;
+mod health;
+mod logs;
+mod messages;
+mod metrics;
+mod nodes;
+mod observe;
+mod openapi;
+mod page;
+mod patience;
+mod plane;
+mod problem;
+mod programs;
+mod refusals;
+mod server;
+mod streams;
+mod traces;
+
+pub use openapi::openapi_json;
+pub(crate) use server::serve;

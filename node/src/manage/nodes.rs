@@ -1,0 +1,167 @@
+//! The node itself, who the caller is, and the limits of programs.
+
+use std::fs;
+
+use axum::{Json, extract::State};
+use caxton_actors::ca::Certificates as _;
+use caxton_api::{
+    paths,
+    types::{LimitInfo, Node, Page, Whoami},
+};
+use caxton_sandbox::LIMITS;
+use serde::Deserialize;
+
+use super::{
+    convert::{count, rfc3339},
+    extract::{Asked, Caller, NoQuery, Part, shown},
+    page::{limit, whole},
+    plane::{Permitted, Shared},
+    problem::{Answer, Failure},
+};
+use crate::app::Phase;
+
+/// Which page.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Items of a page, 1 to 1,000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<usize>,
+    /// `next` of the page before.
+    pub(super) cursor: Option<String>,
+}
+
+/// Tells who the caller is.
+#[utoipa::path(get, path = paths::WHOAMI, tag = "nodes",
+    responses((status = 200, description = "Who you are", body = Whoami)))]
+pub(super) async fn whoami(State(plane): Shared, caller: Caller, _none: NoQuery) -> Json<Whoami> {
+    Json(Whoami {
+        principal: caller.0.to_string(),
+        method: "api-key".to_owned(),
+        node: plane.about().name.to_string(),
+    })
+}
+
+/// Lists nodes.
+#[utoipa::path(get, path = paths::NODES, tag = "nodes", params(PageQuery),
+    responses((status = 200, description = "A page of nodes", body = Page<Node>)))]
+pub(super) async fn list_nodes(
+    State(plane): Shared,
+    caller: Caller,
+    Asked(asked): Asked<PageQuery>,
+) -> Answer<Json<Page<Node>>> {
+    limit(asked.limit)?;
+    let node = plane.read_node(&caller)?;
+    let behind = asked.cursor.as_deref().is_none_or(|after| node.about.name.as_str() > after);
+    let items = if behind { vec![shape(&node)?] } else { Vec::new() };
+    Ok(Json(whole(items)))
+}
+
+/// Shows one node.
+#[utoipa::path(get, path = paths::NODE, tag = "nodes",
+    params(("node" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The node", body = Node)))]
+pub(super) async fn get_node(
+    State(plane): Shared,
+    caller: Caller,
+    Part(name): Part,
+    _none: NoQuery,
+) -> Answer<Json<Node>> {
+    let node = plane.read_node(&caller)?;
+    if name != node.about.name.as_str() {
+        let (name, known) = (shown(&name), &node.about.name);
+        return Err(Failure::not_found(format!("there is no node `{name}`; there is `{known}`")));
+    }
+    Ok(Json(shape(&node)?))
+}
+
+fn shape(node: &Permitted<'_>) -> Answer<Node> {
+    let about = &node.about;
+    let state = match *node.phase.borrow() {
+        Phase::Starting => "starting",
+        Phase::Ready => "ready",
+        Phase::Draining => "draining",
+    };
+    let running = node.tree.gateway.routes().all().iter().filter(|port| port.is_up()).count();
+    Ok(Node {
+        name: about.name.to_string(),
+        spiffe_id: about.spiffe_id.clone(),
+        state: state.to_owned(),
+        development: about.development,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: about.address.to_string(),
+        started_at: rfc3339(about.started),
+        agents_running: count(running),
+        agents_max: about.agents_max,
+        agents_max_reason: about.agents_max_reason.clone(),
+        memory_bytes: resident_bytes(),
+        ca_fingerprint: node.identity.ca_fingerprint(),
+        certificate_expires_at: rfc3339(node.identity.not_after()),
+        data: about.data.clone(),
+        persistent: about.persistent,
+        messages_accepted: node.traces.accepted(),
+        dead_letters: node.store.dead_letter_count()?,
+    })
+}
+
+/// Resident memory of this process; 0 where `/proc` does not tell.
+pub(super) fn resident_bytes() -> u64 {
+    // A read of procfs comes from memory and does not wait for a disk.
+    fs::read_to_string("/proc/self/status").ok().and_then(|status| resident_of(&status)).unwrap_or(0)
+}
+
+fn resident_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
+}
+
+/// Lists the limits of programs with their bounds.
+#[utoipa::path(get, path = paths::LIMITS, tag = "nodes", params(PageQuery),
+    responses((status = 200, description = "The limits", body = Page<LimitInfo>)))]
+pub(super) async fn list_limits(
+    State(plane): Shared,
+    caller: Caller,
+    Asked(asked): Asked<PageQuery>,
+) -> Answer<Json<Page<LimitInfo>>> {
+    let limit = limit(asked.limit)?;
+    let node = plane.read_node(&caller)?;
+    // This node's own defaults stand before the sandbox's.
+    let defaults = node.wasm.effective_limits(&Default::default());
+    let after = asked.cursor.as_deref();
+    let known = after.is_none_or(|after| LIMITS.iter().any(|info| info.name == after));
+    if !known {
+        return Err(super::page::bad_cursor());
+    }
+    let rest = LIMITS.iter().skip_while(|info| after.is_some_and(|after| info.name != after));
+    let items = rest.skip(usize::from(after.is_some())).take(limit + 1).map(|info| LimitInfo {
+        name: info.name.to_owned(),
+        unit: unit(info.unit).to_owned(),
+        default: defaults.get(info.name).copied().unwrap_or(info.default),
+        max: info.max,
+        doc: info.price.to_owned(),
+    });
+    Ok(Json(super::page::page(items.collect(), limit, |info| info.name.clone())))
+}
+
+/// The API's word for the sandbox's.
+fn unit(unit: &str) -> &str {
+    match unit {
+        "ms" => "milliseconds",
+        "bytes" | "byte" => "bytes",
+        _ => "count",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_from_proc() {
+        assert_eq!(resident_of("Name:\tx\nVmRSS:\t    1024 kB\n"), Some(1 << 20));
+        assert_eq!(resident_of("Name:\tx\n"), None);
+        assert!(resident_bytes() > 1 << 20);
+    }
+}
