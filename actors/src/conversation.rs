@@ -41,7 +41,9 @@ impl Role {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Initiator, Self::Participant].into_iter().find(|role| role.as_str() == word)
+        [Self::Initiator, Self::Participant]
+            .into_iter()
+            .find(|role| role.as_str() == word)
     }
 }
 
@@ -77,9 +79,15 @@ impl State {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Asked, Self::Called, Self::Proposed, Self::Agreed, Self::Cancelling]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        [
+            Self::Asked,
+            Self::Called,
+            Self::Proposed,
+            Self::Agreed,
+            Self::Cancelling,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
     }
 }
 
@@ -207,7 +215,13 @@ impl Conversations {
         let write = |key: Key| {
             let value = open.get_mut(&key).map(|entry| {
                 entry.kept = true;
-                let Open { protocol, state, role, label, .. } = entry;
+                let Open {
+                    protocol,
+                    state,
+                    role,
+                    label,
+                    ..
+                } = entry;
                 format!("{protocol} {} {} {label}", state.as_str(), role.as_str()).into_bytes()
             });
             (format!("{KEPT_UNDER}{}/{}", key.0, key.1), value)
@@ -266,8 +280,12 @@ impl Conversations {
     /// word is over.
     pub fn ended_by_node(&mut self, conversation: ConversationId, label: &str) {
         let over = |key: &Key, entry: &Open| key.0 == conversation && &*entry.label == label;
-        let ended: Vec<Key> =
-            self.open.iter().filter(|(key, entry)| over(key, entry)).map(|(key, _)| key.clone()).collect();
+        let ended: Vec<Key> = self
+            .open
+            .iter()
+            .filter(|(key, entry)| over(key, entry))
+            .map(|(key, _)| key.clone())
+            .collect();
         ended.iter().for_each(|key| self.close(key));
     }
 
@@ -282,12 +300,24 @@ impl Conversations {
             return Ok(());
         }
         let key = (act.conversation, act.peer.clone());
-        let known = self.open.get(&key).map(|open| (open.protocol, open.state, open.role));
-        let Some((protocol, state, owner_role)) = known.or_else(|| self.start(act, by_owner)) else {
+        let known = self
+            .open
+            .get(&key)
+            .map(|open| (open.protocol, open.state, open.role));
+        let Some((protocol, state, owner_role)) = known.or_else(|| self.start(act, by_owner))
+        else {
             return Ok(());
         };
-        let role = if by_owner { owner_role } else { owner_role.other() };
-        let illegal = Illegal { act: act.performative, protocol, state };
+        let role = if by_owner {
+            owner_role
+        } else {
+            owner_role.other()
+        };
+        let illegal = Illegal {
+            act: act.performative,
+            protocol,
+            state,
+        };
         match next(protocol, state, role, act.performative).ok_or(illegal)? {
             State::Start => self.close(&key),
             state => {
@@ -302,7 +332,11 @@ impl Conversations {
 
     /// What a first act starts from; `None` when no declared protocol speaks of it.
     fn start(&self, act: Act<'_>, by_owner: bool) -> Option<(Protocol, State, Role)> {
-        let owner = if by_owner { Role::Initiator } else { Role::Participant };
+        let owner = if by_owner {
+            Role::Initiator
+        } else {
+            Role::Participant
+        };
         let declared = |protocol: &Protocol| self.declared.contains(protocol);
         if let Some(named) = act.protocol.filter(declared) {
             return Some((named, State::Start, owner));
@@ -333,13 +367,25 @@ impl Conversations {
         self.next_order += 1;
         self.make_room();
         self.age.push_back((order, key.clone()));
-        self.open.insert(key, Open { protocol, state, role, label: Arc::clone(label), order, kept: false });
+        self.open.insert(
+            key,
+            Open {
+                protocol,
+                state,
+                role,
+                label: Arc::clone(label),
+                order,
+                kept: false,
+            },
+        );
     }
 
     fn make_room(&mut self) {
         // Stale entries of closed conversations are dropped as they surface, so both stay bounded.
         while self.open.len() >= self.open_max || self.age.len() >= self.open_max * 2 {
-            let Some((order, key)) = self.age.pop_front() else { return };
+            let Some((order, key)) = self.age.pop_front() else {
+                return;
+            };
             let current = self.open.get(&key).is_some_and(|open| open.order == order);
             if current {
                 if self.open.len() >= self.open_max {
@@ -354,7 +400,8 @@ impl Conversations {
 
     fn compact(&mut self) {
         let open = &self.open;
-        self.age.retain(|(order, key)| open.get(key).is_some_and(|entry| entry.order == *order));
+        self.age
+            .retain(|(order, key)| open.get(key).is_some_and(|entry| entry.order == *order));
     }
 }
 
@@ -392,8 +439,12 @@ mod tests {
                 label: &self.label,
                 durable: true,
             };
-            if by_owner { self.table.sent(act) } else { self.table.received(act) }
-                .map_err(|illegal| illegal.state)
+            if by_owner {
+                self.table.sent(act)
+            } else {
+                self.table.received(act)
+            }
+            .map_err(|illegal| illegal.state)
         }
     }
 
@@ -401,7 +452,9 @@ mod tests {
     fn check(declared: &[Protocol], script: &str) {
         let mut talk = Talk::new(declared);
         for word in script.split_whitespace() {
-            let (refused, word) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
+            let (refused, word) = word
+                .strip_prefix('!')
+                .map_or((false, word), |rest| (true, rest));
             let (by_owner, word) = (word.starts_with('>'), word.get(1..).unwrap());
             let result = talk.act(by_owner, word.parse().unwrap());
             assert_eq!(result.is_err(), refused, "{word} in {script}: {result:?}");
@@ -418,18 +471,36 @@ mod tests {
 
     #[test]
     fn a_contract_net_goes_through_its_states() {
-        check(&[Protocol::ContractNet], "<cfp >propose <accept-proposal >inform !<accept-proposal");
-        check(&[Protocol::ContractNet], "<cfp >propose <reject-proposal !<accept-proposal");
-        check(&[Protocol::ContractNet], "!<accept-proposal <cfp !<accept-proposal >refuse");
-        check(&[Protocol::ContractNet], ">cfp <propose >accept-proposal <failure");
-        check(&[Protocol::ContractNet], ">cfp <propose !<propose >cancel <inform");
+        check(
+            &[Protocol::ContractNet],
+            "<cfp >propose <accept-proposal >inform !<accept-proposal",
+        );
+        check(
+            &[Protocol::ContractNet],
+            "<cfp >propose <reject-proposal !<accept-proposal",
+        );
+        check(
+            &[Protocol::ContractNet],
+            "!<accept-proposal <cfp !<accept-proposal >refuse",
+        );
+        check(
+            &[Protocol::ContractNet],
+            ">cfp <propose >accept-proposal <failure",
+        );
+        check(
+            &[Protocol::ContractNet],
+            ">cfp <propose !<propose >cancel <inform",
+        );
     }
 
     #[test]
     fn the_refusal_names_the_state() {
         let mut talk = Talk::new(&[Protocol::ContractNet]);
         talk.act(false, Performative::Cfp).unwrap();
-        assert_eq!(talk.act(false, Performative::AcceptProposal), Err(State::Called));
+        assert_eq!(
+            talk.act(false, Performative::AcceptProposal),
+            Err(State::Called)
+        );
     }
 
     #[test]
@@ -452,7 +523,11 @@ mod tests {
         again.act(false, Performative::Propose).unwrap();
         again.act(true, Performative::RejectProposal).unwrap();
         let gone = again.table.take_writes();
-        assert_eq!(gone, vec![(writes[0].0.clone(), None)], "a closed conversation is forgotten on disk too");
+        assert_eq!(
+            gone,
+            vec![(writes[0].0.clone(), None)],
+            "a closed conversation is forgotten on disk too"
+        );
     }
 
     #[test]

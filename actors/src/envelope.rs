@@ -159,7 +159,9 @@ impl Envelope {
     /// The label by which an answer names this message.
     #[must_use]
     pub fn label(&self) -> Arc<str> {
-        self.reply_with.clone().unwrap_or_else(|| self.id.to_string().into())
+        self.reply_with
+            .clone()
+            .unwrap_or_else(|| self.id.to_string().into())
     }
 
     /// Whether `answer` is an answer to this message.
@@ -178,11 +180,16 @@ mod content_bytes {
 
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Arc<[u8]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<[u8]>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<[u8]>, D::Error> {
         struct Bytes;
         impl<'de> de::Visitor<'de> for Bytes {
             type Value = Arc<[u8]>;

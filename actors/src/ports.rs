@@ -180,25 +180,47 @@ pub struct DeadLetter {
 /// as a whole or not at all; the caller does not learn which.
 pub trait Ledger: Send + Sync + 'static {
     /// Makes a message durable for `agent`, once for each id.
-    fn accept(&self, agent: AgentId, envelope: Arc<Envelope>) -> BoxFuture<'static, Result<Acceptance, LedgerError>>;
+    fn accept(
+        &self,
+        agent: AgentId,
+        envelope: Arc<Envelope>,
+    ) -> BoxFuture<'static, Result<Acceptance, LedgerError>>;
 
     /// Applies the end of a reaction. Answers the acceptance of each outgoing message, in order.
-    fn settle(&self, settlement: Settlement) -> BoxFuture<'static, Result<Vec<Acceptance>, LedgerError>>;
+    fn settle(
+        &self,
+        settlement: Settlement,
+    ) -> BoxFuture<'static, Result<Vec<Acceptance>, LedgerError>>;
 
     /// Unsettled messages of `agent` in order of acceptance, after `after`, `limit` at most.
-    fn pending(&self, agent: AgentId, after: u64, limit: usize) -> Result<Vec<Pending>, LedgerError>;
+    fn pending(
+        &self,
+        agent: AgentId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Pending>, LedgerError>;
 
     /// A committed key of `agent`. Reads come from memory or the page cache.
     fn kv_get(&self, agent: AgentId, key: &str) -> Result<Option<Vec<u8>>, LedgerError>;
 
     /// Committed keys of `agent` that start with `prefix`, in byte order, after `after`, `limit` at most.
-    fn kv_keys(&self, agent: AgentId, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, LedgerError>;
+    fn kv_keys(
+        &self,
+        agent: AgentId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, LedgerError>;
 
     /// Writes an agent's record.
     fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<(), LedgerError>>;
 
     /// Removes an agent: its record, its keys; its unsettled messages become dead letters.
-    fn remove_agent(&self, agent: AgentId, at_ms: u64) -> BoxFuture<'static, Result<(), LedgerError>>;
+    fn remove_agent(
+        &self,
+        agent: AgentId,
+        at_ms: u64,
+    ) -> BoxFuture<'static, Result<(), LedgerError>>;
 
     /// Every agent's record, by address.
     fn agents(&self) -> Result<Vec<AgentRecord>, LedgerError>;
@@ -347,5 +369,7 @@ pub trait Directory: Send + Sync + 'static {
 #[must_use]
 pub fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }

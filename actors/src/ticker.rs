@@ -26,7 +26,10 @@ impl Ticker {
                 let _skipped = mailbox.try_send_control(make());
             }
         };
-        #[expect(clippy::disallowed_methods, reason = "the task's owner is this value, which ends it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the task's owner is this value, which ends it"
+        )]
         Self(tokio::spawn(beat))
     }
 }

@@ -67,7 +67,9 @@ pub struct TreeParts {
 
 impl fmt::Debug for TreeParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TreeParts").field("admission", &self.admission).finish_non_exhaustive()
+        f.debug_struct("TreeParts")
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,12 +136,28 @@ impl Tree {
             // Each system actor starts again from what was published or is durable, so the others
             // need not be restarted with it.
             strategy: Strategy::OneForOne,
-            intensity: Intensity { restarts: 20, period: Duration::from_secs(10) },
+            intensity: Intensity {
+                restarts: 20,
+                period: Duration::from_secs(10),
+            },
             backoff: BACKOFF,
             escalation: Escalation::Supervisor,
         };
-        let root = Supervisor::start(SupervisorSpec { rules, children, seed: parts.seed }).await?;
-        Ok(Self { gateway, registry, trust: trust_now, health: health_now, policy, root, agents })
+        let root = Supervisor::start(SupervisorSpec {
+            rules,
+            children,
+            seed: parts.seed,
+        })
+        .await?;
+        Ok(Self {
+            gateway,
+            registry,
+            trust: trust_now,
+            health: health_now,
+            policy,
+            root,
+            agents,
+        })
     }
 
     /// The root supervisor: status, restarts at an operator's wish, and its end.
@@ -189,7 +207,11 @@ fn policy_child(published: watch::Sender<PolicySet>) -> (ChildSpec, BoundedRef<P
 
 fn auth_child(policies: watch::Receiver<PolicySet>, trust: watch::Sender<Trust>) -> ChildSpec {
     let mailbox: BoundedRef<AuthMessage> = mailbox();
-    let arguments = AuthArguments { policies, trust, mailbox: mailbox.clone() };
+    let arguments = AuthArguments {
+        policies,
+        trust,
+        mailbox: mailbox.clone(),
+    };
     child!("auth", mailbox, AuthActor, arguments)
 }
 
@@ -205,7 +227,10 @@ fn ca_child(parts: &TreeParts) -> ChildSpec {
 
 fn pulse_child(health: watch::Sender<Health>) -> ChildSpec {
     let mailbox: BoundedRef<PulseMessage> = mailbox();
-    let arguments = PulseArguments { health, mailbox: mailbox.clone() };
+    let arguments = PulseArguments {
+        health,
+        mailbox: mailbox.clone(),
+    };
     child!("pulse", mailbox, PulseActor, arguments)
 }
 
@@ -222,7 +247,11 @@ fn agents_child(parts: &TreeParts) -> (ChildSpec, SupervisorHandle) {
         backoff: BACKOFF,
         escalation: Escalation::Child,
     };
-    let spec = SupervisorSpec { rules, children: Vec::new(), seed: parts.seed };
+    let spec = SupervisorSpec {
+        rules,
+        children: Vec::new(),
+        seed: parts.seed,
+    };
     ChildSpec::supervisor("agents", spec, parts.grace)
 }
 
@@ -241,5 +270,8 @@ fn registry_child(
         retry: parts.retry,
         conversations_max: parts.conversations_max,
     };
-    (child!("registry", mailbox, RegistryActor, arguments), Registry(mailbox))
+    (
+        child!("registry", mailbox, RegistryActor, arguments),
+        Registry(mailbox),
+    )
 }

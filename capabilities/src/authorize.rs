@@ -20,7 +20,10 @@ impl Trust {
     /// Trust in `policies`, to be believed until `fresh_until` (`None`: this node is its own source).
     #[must_use]
     pub const fn new(policies: PolicySet, fresh_until: Option<SystemTime>) -> Self {
-        Self { policies, fresh_until }
+        Self {
+            policies,
+            fresh_until,
+        }
     }
 
     /// The epoch of the policies in it.
@@ -41,13 +44,22 @@ impl Trust {
     ) -> Result<Permit, Denied> {
         // SECURITY: a node that cannot hear of changes stops trusting what it last heard.
         if self.fresh_until.is_some_and(|until| now > until) {
-            return Err(Denied { right, reason: "policies are out of date" });
+            return Err(Denied {
+                right,
+                reason: "policies are out of date",
+            });
         }
         match self.policies.decide(principal, &right) {
-            Decision::Permit { rule } => {
-                Ok(Permit { principal: principal.clone(), right, rule, epoch: self.policies.epoch })
-            }
-            Decision::Deny => Err(Denied { right, reason: "no rule permits it" }),
+            Decision::Permit { rule } => Ok(Permit {
+                principal: principal.clone(),
+                right,
+                rule,
+                epoch: self.policies.epoch,
+            }),
+            Decision::Deny => Err(Denied {
+                right,
+                reason: "no rule permits it",
+            }),
         }
     }
 }
@@ -109,7 +121,14 @@ mod tests {
         let trust = Trust::new(PolicySet::owner_only("admin".parse().unwrap()), Some(until));
         let owner = "operator:admin".parse().unwrap();
         let right = || Right::new(Action::Read, Resource::Node);
-        assert_eq!(trust.authorize(&owner, right(), until).unwrap().rule(), "builtin/owner");
-        assert!(trust.authorize(&owner, right(), until + Duration::from_secs(1)).is_err());
+        assert_eq!(
+            trust.authorize(&owner, right(), until).unwrap().rule(),
+            "builtin/owner"
+        );
+        assert!(
+            trust
+                .authorize(&owner, right(), until + Duration::from_secs(1))
+                .is_err()
+        );
     }
 }

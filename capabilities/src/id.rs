@@ -56,8 +56,14 @@ impl FromStr for Name {
         let bytes = text.as_bytes();
         let edges = [bytes.first(), bytes.last()];
         let sound = bytes.iter().all(|&byte| plain(byte) || byte == b'-')
-            && edges.iter().all(|edge| edge.is_some_and(|&byte| plain(byte)));
-        if sound { Ok(Self(text.into())) } else { Err(ParseNameError::Grammar) }
+            && edges
+                .iter()
+                .all(|edge| edge.is_some_and(|&byte| plain(byte)));
+        if sound {
+            Ok(Self(text.into()))
+        } else {
+            Err(ParseNameError::Grammar)
+        }
     }
 }
 
@@ -142,7 +148,10 @@ impl FromStr for Address {
         if agent.contains('/') {
             return Err(ParseNameError::Address);
         }
-        Ok(Self { tenant: tenant.parse()?, agent: agent.parse()? })
+        Ok(Self {
+            tenant: tenant.parse()?,
+            agent: agent.parse()?,
+        })
     }
 }
 
@@ -363,8 +372,14 @@ impl FromStr for TraceId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let plain = text.len() == 32
-            && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        let value = if plain { u128::from_str_radix(text, 16).ok() } else { None };
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let value = if plain {
+            u128::from_str_radix(text, 16).ok()
+        } else {
+            None
+        };
         value.and_then(Self::from_u128).ok_or(ParseIdError::Digits)
     }
 }
@@ -420,13 +435,19 @@ mod tests {
     #[test]
     fn an_id_of_one_kind_is_not_an_id_of_another() {
         let id = MessageId::from_uuid(Uuid::from_u128(7));
-        assert_eq!(id.to_string().parse::<AgentId>(), Err(ParseIdError::Prefix { expected: "agt" }));
+        assert_eq!(
+            id.to_string().parse::<AgentId>(),
+            Err(ParseIdError::Prefix { expected: "agt" })
+        );
     }
 
     #[test]
     fn trace_id_zero_is_refused() {
         assert!("0".repeat(32).parse::<TraceId>().is_err());
-        assert!("F".repeat(32).parse::<TraceId>().is_err(), "W3C wants lower case");
+        assert!(
+            "F".repeat(32).parse::<TraceId>().is_err(),
+            "W3C wants lower case"
+        );
     }
 
     proptest! {

@@ -75,14 +75,25 @@ impl PolicySet {
     /// A set with the rules given.
     #[must_use]
     pub fn new(epoch: u64, rules: impl Into<Arc<[Rule]>>) -> Self {
-        Self { epoch, rules: rules.into() }
+        Self {
+            epoch,
+            rules: rules.into(),
+        }
     }
 
     /// The set of a node with one owner: the owner may do everything, agents of one tenant talk to
     /// each other and answer operators, and nobody else may do anything.
     #[must_use]
     pub fn owner_only(owner: Name) -> Self {
-        Self::new(1, [Rule::SameTenant, Rule::Owner(owner), Rule::AnswerOperator, Rule::Runtime])
+        Self::new(
+            1,
+            [
+                Rule::SameTenant,
+                Rule::Owner(owner),
+                Rule::AnswerOperator,
+                Rule::Runtime,
+            ],
+        )
     }
 
     /// Decides. The first rule that permits is the one named.
@@ -91,7 +102,9 @@ impl PolicySet {
         self.rules
             .iter()
             .find(|rule| rule.permits(principal, right))
-            .map_or(Decision::Deny, |rule| Decision::Permit { rule: rule.name() })
+            .map_or(Decision::Deny, |rule| Decision::Permit {
+                rule: rule.name(),
+            })
     }
 }
 
@@ -112,8 +125,18 @@ mod tests {
 
     #[test]
     fn the_owner_may_do_everything() {
-        check("operator:admin", Action::Deploy, agent("acme/one"), Some("builtin/owner"));
-        check("operator:admin", Action::Operate, Resource::Node, Some("builtin/owner"));
+        check(
+            "operator:admin",
+            Action::Deploy,
+            agent("acme/one"),
+            Some("builtin/owner"),
+        );
+        check(
+            "operator:admin",
+            Action::Operate,
+            Resource::Node,
+            Some("builtin/owner"),
+        );
     }
 
     #[test]
@@ -125,7 +148,12 @@ mod tests {
 
     #[test]
     fn agents_send_within_their_tenant_and_do_nothing_else() {
-        check("acme/one", Action::Send, agent("acme/two"), Some("builtin/same-tenant"));
+        check(
+            "acme/one",
+            Action::Send,
+            agent("acme/two"),
+            Some("builtin/same-tenant"),
+        );
         check("acme/one", Action::Send, agent("other/two"), None);
         check("acme/one", Action::Deploy, agent("acme/two"), None);
         check("acme/one", Action::Operate, Resource::Node, None);
@@ -136,6 +164,9 @@ mod tests {
     fn an_empty_set_denies_the_owner_too() {
         let set = PolicySet::new(1, []);
         let right = Right::new(Action::Read, Resource::Node);
-        assert_eq!(set.decide(&"operator:admin".parse().unwrap(), &right), Decision::Deny);
+        assert_eq!(
+            set.decide(&"operator:admin".parse().unwrap(), &right),
+            Decision::Deny
+        );
     }
 }

@@ -89,7 +89,10 @@ impl Right {
     /// The right to send to `receiver`.
     #[must_use]
     pub fn send(receiver: &Principal) -> Self {
-        Self { action: Action::Send, resource: Resource::of(receiver) }
+        Self {
+            action: Action::Send,
+            resource: Resource::of(receiver),
+        }
     }
 
     /// Any other right.

@@ -13,6 +13,8 @@ pub(crate) struct Demo {
     pub(crate) protocols: &'static [&'static str],
     /// Services that it offers.
     pub(crate) services: &'static [&'static str],
+    /// Limits that it needs beyond the defaults.
+    pub(crate) limits: &'static [(&'static str, u64)],
     /// What it does, in a line.
     pub(crate) about: &'static str,
     bytes: &'static [u8],
@@ -25,11 +27,12 @@ const MANIFEST: &str = include_str!("../../sandbox/demos/wasm/manifest.toml");
 const UNPACKED_MAX: u64 = 64 << 20;
 
 macro_rules! demo {
-    ($name:literal, $file:literal, $compressed:literal, $protocols:expr, $services:expr, $about:literal) => {
+    ($name:literal, $file:literal, $compressed:literal, $protocols:expr, $services:expr, $limits:expr, $about:literal) => {
         Demo {
             name: $name,
-            protocols: &$protocols,
-            services: &$services,
+            protocols: $protocols,
+            services: $services,
+            limits: $limits,
             about: $about,
             bytes: include_bytes!(concat!("../../sandbox/demos/wasm/", $file)),
             compressed: $compressed,
@@ -37,16 +40,111 @@ macro_rules! demo {
     };
 }
 
+/// A dispatcher holds a whole text: 8 MiB of content, once in the message and once in its keys.
+const WHOLE_TEXT: &[(&str, u64)] = &[
+    ("message_bytes", 9 << 20),
+    ("copy_bytes", 32 << 20),
+    ("outgoing_bytes", 32 << 20),
+    ("kv_write_bytes", 32 << 20),
+    ("memory_bytes", 192 << 20),
+    ("host_calls", 100_000),
+    ("cpu", 10_000),
+    ("wall", 30_000),
+];
+/// A counter holds a chunk and its counts, which may be larger than the chunk.
+const ONE_CHUNK: &[(&str, u64)] = &[
+    ("message_bytes", 1 << 20),
+    ("copy_bytes", 4 << 20),
+    ("outgoing_bytes", 4 << 20),
+    ("cpu", 5_000),
+    ("wall", 30_000),
+];
+/// What speaks of contracts.
+const CONTRACTS: &[&str] = &["request", "contract-net"];
+
 /// All of them.
 pub(crate) static DEMOS: &[Demo] = &[
-    demo!("echo", "echo.wasm", false, [], [], "answers a request with its content (Rust)"),
-    demo!("ping", "ping.wasm", false, [], [], "asks pong and passes its answer on (Rust)"),
-    demo!("pong", "pong.wasm", false, [], ["pong"], "answers ping (Rust)"),
-    demo!("dispatcher", "dispatcher.wasm", false, ["request", "contract-net"], [], "counts the words of a text by contracting counters (Rust)"),
-    demo!("counter-rust", "counter-rust.wasm", false, ["request", "contract-net"], ["word-count"], "counts words (Rust)"),
-    demo!("counter-c", "counter-c.wasm", false, ["request", "contract-net"], ["word-count"], "counts words (C)"),
-    demo!("counter-js", "counter-js.wasm.gz", true, ["request", "contract-net"], ["word-count"], "counts words (JavaScript)"),
-    demo!("counter-python", "counter-python.wasm.gz", true, ["request", "contract-net"], ["word-count"], "counts words (Python)"),
+    demo!(
+        "echo",
+        "echo.wasm",
+        false,
+        &[],
+        &[],
+        &[],
+        "answers a request with its content (Rust)"
+    ),
+    demo!(
+        "tally",
+        "tally.wasm",
+        false,
+        &[],
+        &[],
+        &[],
+        "keeps durable tallies (Rust)"
+    ),
+    demo!(
+        "ping",
+        "ping.wasm",
+        false,
+        &[],
+        &[],
+        &[],
+        "asks pong and passes its answer on (Rust)"
+    ),
+    demo!(
+        "pong",
+        "pong.wasm",
+        false,
+        &[],
+        &["pong"],
+        &[],
+        "answers ping (Rust)"
+    ),
+    demo!(
+        "dispatcher",
+        "dispatcher.wasm",
+        false,
+        CONTRACTS,
+        &[],
+        WHOLE_TEXT,
+        "counts the words of a text by contracting counters (Rust)"
+    ),
+    demo!(
+        "counter-rust",
+        "counter-rust.wasm",
+        false,
+        CONTRACTS,
+        &["word-count"],
+        ONE_CHUNK,
+        "counts words (Rust)"
+    ),
+    demo!(
+        "counter-c",
+        "counter-c.wasm",
+        false,
+        CONTRACTS,
+        &["word-count"],
+        ONE_CHUNK,
+        "counts words (C)"
+    ),
+    demo!(
+        "counter-js",
+        "counter-js.wasm.gz",
+        true,
+        CONTRACTS,
+        &["word-count"],
+        ONE_CHUNK,
+        "counts words (JavaScript)"
+    ),
+    demo!(
+        "counter-python",
+        "counter-python.wasm.gz",
+        true,
+        CONTRACTS,
+        &["word-count"],
+        ONE_CHUNK,
+        "counts words (Python)"
+    ),
 ];
 
 impl Demo {
@@ -58,7 +156,9 @@ impl Demo {
     /// The hash of its program, from the manifest.
     pub(crate) fn digest(&self) -> Option<Digest> {
         let section = MANIFEST.split(&format!("[{}]\n", self.name)).nth(1)?;
-        let line = section.lines().find_map(|line| line.strip_prefix("sha256 = \""))?;
+        let line = section
+            .lines()
+            .find_map(|line| line.strip_prefix("sha256 = \""))?;
         parse_hex(line.strip_suffix('"')?)
     }
 
@@ -68,7 +168,9 @@ impl Demo {
             return Ok(self.bytes.to_vec());
         }
         let mut unpacked = Vec::new();
-        flate2::read::GzDecoder::new(self.bytes).take(UNPACKED_MAX).read_to_end(&mut unpacked)?;
+        flate2::read::GzDecoder::new(self.bytes)
+            .take(UNPACKED_MAX)
+            .read_to_end(&mut unpacked)?;
         Ok(unpacked)
     }
 }
@@ -76,7 +178,9 @@ impl Demo {
 /// Reads 64 hexadecimal digits in lower case.
 pub(crate) fn parse_hex(text: &str) -> Option<Digest> {
     let plain = text.len() == 64
-        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     if !plain {
         return None;
     }
@@ -95,6 +199,8 @@ mod tests {
     #[test]
     fn each_demo_is_what_its_manifest_says() {
         for demo in DEMOS {
+            let limits = demo.limits.iter().map(|(name, value)| (*name, *value));
+            caxton_sandbox::Limits::checked(limits).unwrap();
             let hash: [u8; 32] = Sha256::digest(demo.program().unwrap()).into();
             assert_eq!(demo.digest(), Some(Digest(hash)), "{}", demo.name);
         }

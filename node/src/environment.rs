@@ -26,17 +26,26 @@ struct Last {
 
 impl Environment {
     pub(crate) fn new() -> Self {
-        Self { random: SystemRandom::new(), last: Mutex::default() }
+        Self {
+            random: SystemRandom::new(),
+            last: Mutex::default(),
+        }
     }
 
     /// Wall time.
-    #[expect(clippy::disallowed_methods, reason = "this is the Environment that others are sent to")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the Environment that others are sent to"
+    )]
     pub(crate) fn now(&self) -> SystemTime {
         SystemTime::now()
     }
 
     /// Monotonic time, before there is a runtime.
-    #[expect(clippy::disallowed_methods, reason = "this is the Environment that others are sent to")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the Environment that others are sent to"
+    )]
     pub(crate) fn instant() -> Instant {
         Instant::now()
     }
@@ -44,7 +53,9 @@ impl Environment {
     /// Bytes from the system's generator.
     pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.random.fill(&mut bytes).expect("the system's generator does not fail once it is seeded");
+        self.random
+            .fill(&mut bytes)
+            .expect("the system's generator does not fail once it is seeded");
         bytes
     }
 
@@ -54,12 +65,18 @@ impl Environment {
         let (ms, counter) = {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if now > last.ms {
-                *last = Last { ms: now, counter: 0 };
+                *last = Last {
+                    ms: now,
+                    counter: 0,
+                };
             } else if last.counter < 0xfff {
                 last.counter += 1;
             } else {
                 // More than 4,096 in a millisecond, or a clock that went back: borrow from the future.
-                *last = Last { ms: last.ms + 1, counter: 0 };
+                *last = Last {
+                    ms: last.ms + 1,
+                    counter: 0,
+                };
             }
             (last.ms, last.counter)
         };

@@ -70,7 +70,10 @@ pub enum IdentityError {
 
 /// Where certificates come from.
 enum Source {
-    Development { authority: Box<DevelopmentAuthority>, id: SpiffeId },
+    Development {
+        authority: Box<DevelopmentAuthority>,
+        id: SpiffeId,
+    },
     Files(config::Tls),
 }
 
@@ -96,7 +99,9 @@ pub(crate) struct Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,23 +118,34 @@ impl Identity {
             Some(pem) if left(&pem, now) > RENEW_BEFORE => pem,
             old => {
                 if old.is_some() {
-                    notes.push("the development CA was about to expire: a new one was made".to_owned());
+                    notes.push(
+                        "the development CA was about to expire: a new one was made".to_owned(),
+                    );
                 }
-                let made = DevelopmentAuthority::generate(id.trust_domain(), AUTHORITY_LIFETIME, now)
+                let made =
+                    DevelopmentAuthority::generate(id.trust_domain(), AUTHORITY_LIFETIME, now)
+                        .map_err(|error| IdentityError::Issue(error.to_string()))?;
+                let pem = made
+                    .to_pem()
                     .map_err(|error| IdentityError::Issue(error.to_string()))?;
-                let pem = made.to_pem().map_err(|error| IdentityError::Issue(error.to_string()))?;
                 write_authority(folder, &pem)?;
                 pem
             }
         };
-        let content = |reason: String| IdentityError::Content { path: folder.to_owned(), reason };
+        let content = |reason: String| IdentityError::Content {
+            path: folder.to_owned(),
+            reason,
+        };
         let authority =
             DevelopmentAuthority::from_pem(&pem).map_err(|error| content(error.to_string()))?;
         let trust_pem = format!("{}{}", pem.mesh_root_certificate, pem.web_root_certificate);
         let trust_path = folder.join("trust.pem");
         write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
         let fingerprint = fingerprint(authority.mesh_root().certificate()).to_string();
-        let source = Source::Development { authority: Box::new(authority), id };
+        let source = Source::Development {
+            authority: Box::new(authority),
+            id,
+        };
         let current = source.issue(now)?;
         Ok(Self {
             source,
@@ -152,11 +168,17 @@ impl Identity {
             None => read_text(&files.certificate)?.to_string(),
         };
         let trust_path = files.ca.clone();
-        let roots = pem::decode_certificates(&trust_pem).map_err(|error| IdentityError::Content {
-            path: trust_path.clone().unwrap_or_else(|| files.certificate.clone()),
-            reason: error.to_string(),
-        })?;
-        let fingerprint = roots.last().map(|root| fingerprint(root).to_string()).unwrap_or_default();
+        let roots =
+            pem::decode_certificates(&trust_pem).map_err(|error| IdentityError::Content {
+                path: trust_path
+                    .clone()
+                    .unwrap_or_else(|| files.certificate.clone()),
+                reason: error.to_string(),
+            })?;
+        let fingerprint = roots
+            .last()
+            .map(|root| fingerprint(root).to_string())
+            .unwrap_or_default();
         let source = Source::Files(files);
         let current = source.issue(environment.now())?;
         Ok(Self {
@@ -199,8 +221,10 @@ impl Certificates for Identity {
     }
 
     fn renew(&self) -> Result<(), String> {
-        let current =
-            self.source.issue(self.environment.now()).map_err(|error| error.to_string())?;
+        let current = self
+            .source
+            .issue(self.environment.now())
+            .map_err(|error| error.to_string())?;
         self.current.store(Arc::new(current));
         Ok(())
     }
@@ -224,27 +248,51 @@ fn issue_development(
     let mesh_key = MlDsa87Key::generate().map_err(|error| failed(&error))?;
     let web_key = P384Key::generate().map_err(|error| failed(&error))?;
     let hosts = loopback_hosts();
-    let left = authority.mesh_root().not_after().duration_since(now).unwrap_or_default();
+    let left = authority
+        .mesh_root()
+        .not_after()
+        .duration_since(now)
+        .unwrap_or_default();
     let lifetime = LEAF_LIFETIME.min(left);
     let mesh_chain = authority
-        .issue_mesh_node(&CertificateRequest::of_own(&mesh_key), id, &hosts, lifetime, now)
+        .issue_mesh_node(
+            &CertificateRequest::of_own(&mesh_key),
+            id,
+            &hosts,
+            lifetime,
+            now,
+        )
         .map_err(|error| failed(&error))?;
     let web_chain = authority
-        .issue_web_node(&CertificateRequest::of_own(&web_key), id, &hosts, lifetime, now)
+        .issue_web_node(
+            &CertificateRequest::of_own(&web_key),
+            id,
+            &hosts,
+            lifetime,
+            now,
+        )
         .map_err(|error| failed(&error))?;
     let resolver = ByOffer {
         post_quantum: Some(Arc::new(certified(mesh_chain, &mesh_key)?)),
         classical: Arc::new(certified(web_chain, &web_key)?),
     };
-    Ok(Current { tls: tls(resolver)?, not_after: now + lifetime })
+    Ok(Current {
+        tls: tls(resolver)?,
+        not_after: now + lifetime,
+    })
 }
 
 fn load_files(files: &config::Tls) -> Result<Current, IdentityError> {
-    let content = |path: &Path, reason: String| IdentityError::Content { path: path.to_owned(), reason };
+    let content = |path: &Path, reason: String| IdentityError::Content {
+        path: path.to_owned(),
+        reason,
+    };
     refuse_exposed(&files.key)?;
     let chain = pem::decode_certificates(&read_text(&files.certificate)?)
         .map_err(|error| content(&files.certificate, error.to_string()))?;
-    let leaf = chain.first().ok_or_else(|| content(&files.certificate, "no certificate".to_owned()))?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| content(&files.certificate, "no certificate".to_owned()))?;
     let summary = CertificateSummary::parse(leaf)
         .map_err(|error| content(&files.certificate, error.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(read_text(&files.key)?.as_bytes())
@@ -252,16 +300,26 @@ fn load_files(files: &config::Tls) -> Result<Current, IdentityError> {
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
         .map_err(|error| content(&files.key, error.to_string()))?;
     let certified = CertifiedKey::new(chain, key);
-    certified.keys_match().map_err(|error| content(&files.key, error.to_string()))?;
-    let resolver = ByOffer { post_quantum: None, classical: Arc::new(certified) };
-    Ok(Current { tls: tls(resolver)?, not_after: summary.not_after })
+    certified
+        .keys_match()
+        .map_err(|error| content(&files.key, error.to_string()))?;
+    let resolver = ByOffer {
+        post_quantum: None,
+        classical: Arc::new(certified),
+    };
+    Ok(Current {
+        tls: tls(resolver)?,
+        not_after: summary.not_after,
+    })
 }
 
 fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: &impl ExportableKey,
 ) -> Result<CertifiedKey, IdentityError> {
-    let der = key.to_pkcs8().map_err(|error| IdentityError::Issue(error.to_string()))?;
+    let der = key
+        .to_pkcs8()
+        .map_err(|error| IdentityError::Issue(error.to_string()))?;
     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec()));
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&der)
         .map_err(|error| IdentityError::Issue(error.to_string()))?;
@@ -289,7 +347,9 @@ struct ByOffer {
 
 impl ResolvesServerCert for ByOffer {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let offers = hello.signature_schemes().contains(&SignatureScheme::ML_DSA_87);
+        let offers = hello
+            .signature_schemes()
+            .contains(&SignatureScheme::ML_DSA_87);
         let post_quantum = self.post_quantum.as_ref().filter(|_| offers);
         Some(Arc::clone(post_quantum.unwrap_or(&self.classical)))
     }
@@ -324,7 +384,10 @@ fn write_authority(folder: &Path, pem: &AuthorityPem) -> Result<(), IdentityErro
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|source| IdentityError::File { path: folder.to_owned(), source })?;
+        .map_err(|source| IdentityError::File {
+            path: folder.to_owned(),
+            source,
+        })?;
     // The root's certificate is written last: its presence says that the rest is whole.
     for file in pem.files().into_iter().rev() {
         let mode = if file.is_secret { 0o600 } else { 0o644 };
@@ -338,31 +401,48 @@ pub(crate) fn write_file(path: &Path, contents: &[u8], mode: u32) -> Result<(), 
     let draft = path.with_extension("draft");
     let write = || {
         let _none = fs::remove_file(&draft);
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&draft)?;
         file.write_all(contents)?;
         file.sync_all()?;
         fs::rename(&draft, path)
     };
-    write().map_err(|source| IdentityError::File { path: path.to_owned(), source })
+    write().map_err(|source| IdentityError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// SECURITY: a key that others can read is no secret, and the operator should know.
 pub(crate) fn refuse_exposed(path: &Path) -> Result<(), IdentityError> {
-    let file = |source| IdentityError::File { path: path.to_owned(), source };
+    let file = |source| IdentityError::File {
+        path: path.to_owned(),
+        source,
+    };
     let mode = fs::metadata(path).map_err(file)?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(IdentityError::KeyExposed { path: path.to_owned() });
+        return Err(IdentityError::KeyExposed {
+            path: path.to_owned(),
+        });
     }
     Ok(())
 }
 
 fn read_text(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
-    let file = |source| IdentityError::File { path: path.to_owned(), source };
+    let file = |source| IdentityError::File {
+        path: path.to_owned(),
+        source,
+    };
     let length = fs::metadata(path).map_err(file)?.len();
     if length > u64::try_from(pem::PEM_BYTES_MAX).unwrap_or(u64::MAX) {
         let reason = format!("it has {length} bytes, {} are allowed", pem::PEM_BYTES_MAX);
-        return Err(IdentityError::Content { path: path.to_owned(), reason });
+        return Err(IdentityError::Content {
+            path: path.to_owned(),
+            reason,
+        });
     }
     fs::read_to_string(path).map(Zeroizing::new).map_err(file)
 }

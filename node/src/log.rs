@@ -21,26 +21,30 @@ pub(crate) fn start(config: &Log) {
     let registry = tracing_subscriber::registry().with(filter);
     let started = if pretty {
         registry
-            .with(fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal()).compact())
+            .with(
+                fmt::layer()
+                    .with_writer(stderr)
+                    .with_ansi(stderr().is_terminal())
+                    .compact(),
+            )
             .try_init()
     } else {
-        registry.with(fmt::layer().with_writer(stderr).json()).try_init()
+        registry
+            .with(fmt::layer().with_writer(stderr).json())
+            .try_init()
     };
     if started.is_ok() {
         log_panics();
     }
 }
 
-/// A panic is caught and supervised; what it said goes to the log, not raw to the terminal.
+/// A panic is caught and supervised; where it was goes to the log. Its text may quote a tenant's message.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let payload = panic.payload();
-        let text = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
+        let place = panic
+            .location()
+            .map(ToString::to_string)
             .unwrap_or_default();
-        tracing::error!(place, text, "panic");
+        tracing::error!(place, "a part of the node panicked; its supervisor acts");
     }));
 }

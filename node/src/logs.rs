@@ -55,11 +55,17 @@ impl Logs {
     /// The last `limit` lines, or the first `limit` after the sequence number `after`.
     pub(crate) fn tail(&self, agent: AgentId, after: Option<u64>, limit: usize) -> Vec<LogLine> {
         let logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(log) = logs.get(&agent) else { return Vec::new() };
+        let Some(log) = logs.get(&agent) else {
+            return Vec::new();
+        };
         match after {
-            Some(after) => {
-                log.lines.iter().filter(|line| line.sequence > after).take(limit).cloned().collect()
-            }
+            Some(after) => log
+                .lines
+                .iter()
+                .filter(|line| line.sequence > after)
+                .take(limit)
+                .cloned()
+                .collect(),
             None => {
                 let skip = log.lines.len().saturating_sub(limit);
                 log.lines.iter().skip(skip).cloned().collect()
@@ -71,18 +77,28 @@ impl Logs {
     pub(crate) fn follow(&self, agent: AgentId) -> broadcast::Receiver<LogLine> {
         let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(agent).or_insert_with(Log::new);
-        log.followers.get_or_insert_with(|| broadcast::channel(FOLLOW_MAX).0).subscribe()
+        log.followers
+            .get_or_insert_with(|| broadcast::channel(FOLLOW_MAX).0)
+            .subscribe()
     }
 
     /// Forgets an agent that was removed.
     pub(crate) fn forget(&self, agent: AgentId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&agent);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&agent);
     }
 }
 
 impl Log {
     fn new() -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, next: 1, followers: None }
+        Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+            next: 1,
+            followers: None,
+        }
     }
 }
 
@@ -111,7 +127,10 @@ mod tests {
             logs.write(agent, String::new(), "info", &line);
         }
         let kept = logs.tail(agent, None, 100);
-        assert_eq!(kept.iter().map(|line| line.sequence).collect::<Vec<_>>(), [7, 8, 9, 10]);
+        assert_eq!(
+            kept.iter().map(|line| line.sequence).collect::<Vec<_>>(),
+            [7, 8, 9, 10]
+        );
         assert_eq!(logs.tail(agent, Some(9), 100).len(), 1);
     }
 

@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io,
+    fs, io,
     net::SocketAddr,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -155,7 +154,10 @@ impl std::fmt::Debug for Secret {
 
 impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ready").field("name", &self.name).field("api", &self.api_url).finish_non_exhaustive()
+        f.debug_struct("Ready")
+            .field("name", &self.name)
+            .field("api", &self.api_url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,7 +179,11 @@ impl Node {
         let folder = data_folder(&config, &environment)?;
         let ephemeral = config.node.ephemeral.then(|| folder.clone());
 
-        let store = Arc::new(Store::open(&folder, store_options(&config), environment.clone())?);
+        let store = Arc::new(Store::open(
+            &folder,
+            store_options(&config),
+            environment.clone(),
+        )?);
         let (identity, spiffe_id) = identity(&config, &folder, &environment)?;
         notes.extend(identity.notes.iter().cloned());
         let (operator, api_key, credentials) = operator(&folder, &environment)?;
@@ -187,7 +193,12 @@ impl Node {
         let cores = available_parallelism().map_or(1, usize::from);
         let engine = Engine::new(EngineConfig::for_agents(agents_max, cores))?;
         let compiler = compiler(&config, &folder)?;
-        let wasm = Arc::new(Wasm::new(engine, compiler, Arc::clone(&store), config.limits.clone()));
+        let wasm = Arc::new(Wasm::new(
+            engine,
+            compiler,
+            Arc::clone(&store),
+            config.limits.clone(),
+        ));
         wasm.check_limits(&BTreeMap::new())?;
 
         let traces = Arc::new(TraceRing::new(config.trace.hops_max));
@@ -261,7 +272,15 @@ impl Node {
         phase.send_replace(Phase::Ready);
 
         let ready = ready(&app, notes, operator, api_key, begun);
-        Ok((Self { app, phase, _credentials: credentials, ephemeral }, ready))
+        Ok((
+            Self {
+                app,
+                phase,
+                _credentials: credentials,
+                ephemeral,
+            },
+            ready,
+        ))
     }
 
     /// Stops in the reverse order, within the grace. Answers what was lost.
@@ -287,7 +306,9 @@ impl Node {
         }
         let mut lost = report.killed;
         if left > 0 {
-            lost.push(format!("{left} messages under way; the durable ones are taken up at the next start"));
+            lost.push(format!(
+                "{left} messages under way; the durable ones are taken up at the next start"
+            ));
         }
         lost
     }
@@ -310,7 +331,9 @@ fn ready(app: &App, notes: Vec<String>, operator: Name, api_key: Secret, begun: 
         operator: operator.to_string(),
         api_key,
         trust_pem: app.identity.trust_pem.clone(),
-        web_ca_path: path.map(|path| path.display().to_string()).unwrap_or_default(),
+        web_ca_path: path
+            .map(|path| path.display().to_string())
+            .unwrap_or_default(),
         agents_max: app.about.agents_max,
         agents_max_reason: app.about.agents_max_reason.clone(),
     }
@@ -319,13 +342,19 @@ fn ready(app: &App, notes: Vec<String>, operator: Name, api_key: Secret, begun: 
 fn data_folder(config: &Config, environment: &Environment) -> Result<PathBuf, StartNodeError> {
     let mut folder = config.node.data.clone();
     if config.node.ephemeral {
-        folder.push(format!("ephemeral-{:016x}", u64::from_le_bytes(environment.bytes())));
+        folder.push(format!(
+            "ephemeral-{:016x}",
+            u64::from_le_bytes(environment.bytes())
+        ));
     }
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&folder)
-        .map_err(|source| StartNodeError::Data { path: folder.clone(), source })?;
+        .map_err(|source| StartNodeError::Data {
+            path: folder.clone(),
+            source,
+        })?;
     Ok(folder)
 }
 
@@ -369,17 +398,25 @@ fn operator(
         write_file(&path, format!("cxk1_{digits}\n").as_bytes(), 0o600)?;
     }
     refuse_exposed(&path)?;
-    let key = fs::read_to_string(&path)
-        .map_err(|source| IdentityError::File { path: path.clone(), source })?;
+    let key = fs::read_to_string(&path).map_err(|source| IdentityError::File {
+        path: path.clone(),
+        source,
+    })?;
     let key = Zeroizing::new(key.trim().to_owned());
-    let whole = key.strip_prefix("cxk1_").is_some_and(|digits| digits.len() == 64);
+    let whole = key
+        .strip_prefix("cxk1_")
+        .is_some_and(|digits| digits.len() == 64);
     if !whole {
         let reason = "it holds no operator key; remove it, and a new one is made".to_owned();
         return Err(IdentityError::Content { path, reason }.into());
     }
-    let operator: Name =
-        OPERATOR.parse().map_err(|error| StartNodeError::Name(format!("{OPERATOR}: {error}")))?;
-    let credential = Credential { operator: operator.clone(), expires_ms: None };
+    let operator: Name = OPERATOR
+        .parse()
+        .map_err(|error| StartNodeError::Name(format!("{OPERATOR}: {error}")))?;
+    let credential = Credential {
+        operator: operator.clone(),
+        expires_ms: None,
+    };
     let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
     let credentials = Credentials::new(BTreeMap::from([(digest, credential)]));
     Ok((operator, Secret(key), credentials))
@@ -432,7 +469,9 @@ fn room(config: &Config) -> (usize, String) {
         AgentsMax::Count(max) if max <= fit => (max, "agents.max".to_owned()),
         AgentsMax::Auto | AgentsMax::Count(_) => (
             fit,
-            format!("vm.max_map_count is {mappings}; sysctl vm.max_map_count=1048576 makes room for 20,000"),
+            format!(
+                "vm.max_map_count is {mappings}; sysctl vm.max_map_count=1048576 makes room for 20,000"
+            ),
         ),
     }
 }

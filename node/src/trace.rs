@@ -74,7 +74,9 @@ impl TraceRing {
 
     /// The hops of a trace in the order they were recorded, and whether earlier ones were forgotten.
     pub(crate) fn hops(&self, trace: TraceId) -> (Vec<Hop>, bool) {
-        let Some(shard) = self.shard(trace) else { return (Vec::new(), false) };
+        let Some(shard) = self.shard(trace) else {
+            return (Vec::new(), false);
+        };
         let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         shard.hops.get(&trace).map_or((Vec::new(), false), |kept| {
             (kept.hops.iter().cloned().collect(), kept.forgotten)
@@ -86,13 +88,17 @@ impl TraceRing {
         let mut all: Vec<(u64, TraceId)> = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let started = shard.hops.iter().filter_map(|(trace, kept)| {
-                kept.hops.front().map(|hop| (hop.at_us, *trace))
-            });
+            let started = shard
+                .hops
+                .iter()
+                .filter_map(|(trace, kept)| kept.hops.front().map(|hop| (hop.at_us, *trace)));
             all.extend(started);
         }
         all.sort_unstable_by(|a, b| b.cmp(a));
-        all.into_iter().take(limit).map(|(_, trace)| trace).collect()
+        all.into_iter()
+            .take(limit)
+            .map(|(_, trace)| trace)
+            .collect()
     }
 
     /// Finds a trace by its id, a message's or a conversation's, or a prefix that only one of them has.
@@ -125,7 +131,9 @@ impl Hops for TraceRing {
         if self.per_shard_max == 0 {
             return;
         }
-        let Some(shard) = self.shard(hop.trace) else { return };
+        let Some(shard) = self.shard(hop.trace) else {
+            return;
+        };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         while shard.order.len() >= self.per_shard_max {
             shard.forget_oldest();
@@ -145,14 +153,23 @@ impl Shard {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(trace) = self.order.pop_front() else { return };
-        let Some(kept) = self.hops.get_mut(&trace) else { return };
+        let Some(trace) = self.order.pop_front() else {
+            return;
+        };
+        let Some(kept) = self.hops.get_mut(&trace) else {
+            return;
+        };
         let gone = kept.hops.pop_front();
         kept.forgotten = true;
         if kept.hops.is_empty() {
             self.hops.remove(&trace);
         }
-        if let Some(Hop { message, step: Step::Accepted { conversation, .. }, .. }) = gone {
+        if let Some(Hop {
+            message,
+            step: Step::Accepted { conversation, .. },
+            ..
+        }) = gone
+        {
             self.messages.remove(&message);
             if self.conversations.get(&conversation) == Some(&trace) {
                 self.conversations.remove(&conversation);
@@ -223,7 +240,11 @@ mod tests {
         assert_eq!((hops.len(), forgotten), (4, true));
         assert_eq!(hops[0].at_us, 2);
         let gone = MessageId::from_uuid(Uuid::from_u128(0)).to_string();
-        assert_eq!(ring.find(&gone), Find::None, "the index forgets with the ring");
+        assert_eq!(
+            ring.find(&gone),
+            Find::None,
+            "the index forgets with the ring"
+        );
         assert_eq!(ring.accepted(), 6);
     }
 
@@ -234,9 +255,18 @@ mod tests {
         ring.record(hop(0xabce << 112, 2 << 100, 2));
         let first = TraceId::from_u128(0xabcd << 112).unwrap();
         assert_eq!(ring.find("abcd"), Find::One(first));
-        assert_eq!(ring.find(&MessageId::from_uuid(Uuid::from_u128(1 << 100)).to_string()), Find::One(first));
-        assert!(matches!(ring.find("abc"), Find::None), "shorter than four digits is no prefix");
+        assert_eq!(
+            ring.find(&MessageId::from_uuid(Uuid::from_u128(1 << 100)).to_string()),
+            Find::One(first)
+        );
+        assert!(
+            matches!(ring.find("abc"), Find::None),
+            "shorter than four digits is no prefix"
+        );
         assert!(matches!(ring.find("msg_"), Find::Many(names) if names.len() == 2));
-        assert_eq!(ring.recent(1), vec![TraceId::from_u128(0xabce << 112).unwrap()]);
+        assert_eq!(
+            ring.recent(1),
+            vec![TraceId::from_u128(0xabce << 112).unwrap()]
+        );
     }
 }

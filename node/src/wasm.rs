@@ -104,7 +104,9 @@ pub(crate) struct Wasm {
 
 impl fmt::Debug for Wasm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wasm").field("capacity", &self.engine.capacity()).finish_non_exhaustive()
+        f.debug_struct("Wasm")
+            .field("capacity", &self.engine.capacity())
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,7 +117,13 @@ impl Wasm {
         store: Arc<Store>,
         defaults: BTreeMap<String, u64>,
     ) -> Self {
-        Self { engine, compiler, store, defaults, loaded: Mutex::default() }
+        Self {
+            engine,
+            compiler,
+            store,
+            defaults,
+            loaded: Mutex::default(),
+        }
     }
 
     /// Checks and compiles a program, and keeps it. The same bytes again cost one hash.
@@ -158,9 +166,14 @@ impl Wasm {
                     self.upload(program.into()).await?.digest
                 }
             };
-            return Ok(Resolved { digest, demo: Some(demo) });
+            return Ok(Resolved {
+                digest,
+                demo: Some(demo),
+            });
         }
-        let hex = text.strip_prefix("sha256:").ok_or(ResolveError::Malformed)?;
+        let hex = text
+            .strip_prefix("sha256:")
+            .ok_or(ResolveError::Malformed)?;
         let digest = parse_hex(hex).ok_or(ResolveError::Malformed)?;
         if !self.is_stored(digest) {
             return Err(ResolveError::UnknownDigest(digest));
@@ -170,7 +183,9 @@ impl Wasm {
     }
 
     fn is_stored(&self, digest: Digest) -> bool {
-        self.store.programs().is_ok_and(|programs| programs.binary_search(&digest).is_ok())
+        self.store
+            .programs()
+            .is_ok_and(|programs| programs.binary_search(&digest).is_ok())
     }
 
     /// The programs that are kept.
@@ -201,7 +216,11 @@ impl Wasm {
         let limits = self.check_limits(own).unwrap_or_default();
         LIMITS
             .iter()
-            .filter_map(|info| limits.get(info.name).map(|value| (info.name.to_owned(), value)))
+            .filter_map(|info| {
+                limits
+                    .get(info.name)
+                    .map(|value| (info.name.to_owned(), value))
+            })
             .collect()
     }
 
@@ -226,7 +245,11 @@ impl Wasm {
     }
 
     async fn load(&self, digest: Digest) -> Result<Program, RunError> {
-        let hex = digest.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = digest
+            .0
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         let name = hex.parse().expect("32 bytes are 64 hexadecimal digits");
         let compiled = match self.compiler.find_compiled(name).await? {
             Some(compiled) => compiled,
@@ -234,7 +257,10 @@ impl Wasm {
         };
         let engine = self.engine.clone();
         let load = move || engine.load(&compiled.artifact);
-        match tokio::task::spawn_blocking(load).await.map_err(|_stopping| RunError::Stopping)? {
+        match tokio::task::spawn_blocking(load)
+            .await
+            .map_err(|_stopping| RunError::Stopping)?
+        {
             Ok(program) => Ok(program),
             // A damaged or outdated cache is no loss: the program's own bytes are kept.
             Err(error) => {

@@ -1,9 +1,6 @@
 //! Where actors meet the sandbox: programs and instances for the one, a host for the other.
 
-use std::{
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use caxton_actors::{
     conversation::RESERVED,
@@ -40,22 +37,35 @@ impl Programs for Wiring {
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
         let wiring = self.clone();
         Box::pin(async move {
-            let program = wiring.wasm.program(order.version.program).await.map_err(|error| Fault {
-                kind: "program",
-                reason: error.to_string(),
-                own: None,
-                lasting: false,
-            })?;
-            let limits = wiring.wasm.check_limits(&order.version.limits).map_err(|error| Fault {
-                kind: "limits",
-                reason: error.to_string(),
-                own: None,
-                lasting: true,
-            })?;
-            let host = Arc::new(AgentHost { agent: order.agent, address: order.address, wiring });
+            let program = wiring
+                .wasm
+                .program(order.version.program)
+                .await
+                .map_err(|error| Fault {
+                    kind: "program",
+                    reason: error.to_string(),
+                    own: None,
+                    lasting: false,
+                })?;
+            let limits = wiring
+                .wasm
+                .check_limits(&order.version.limits)
+                .map_err(|error| Fault {
+                    kind: "limits",
+                    reason: error.to_string(),
+                    own: None,
+                    lasting: true,
+                })?;
+            let host = Arc::new(AgentHost {
+                agent: order.agent,
+                address: order.address,
+                wiring,
+            });
             let host_again: Arc<dyn Host> = Arc::clone(&host) as Arc<dyn Host>;
-            let instance =
-                program.start(Arc::new(limits), host_again).await.map_err(|fault| fault_of(&fault))?;
+            let instance = program
+                .start(Arc::new(limits), host_again)
+                .await
+                .map_err(|fault| fault_of(&fault))?;
             Ok(Box::new(Running { instance, host }) as Box<dyn Instance>)
         })
     }
@@ -89,7 +99,11 @@ impl Instance for Running {
                 host_calls: delivered.usage.host_calls,
                 memory_peak: u64::try_from(delivered.usage.memory_peak).unwrap_or(u64::MAX),
             };
-            Delivered { instance, result, usage }
+            Delivered {
+                instance,
+                result,
+                usage,
+            }
         })
     }
 }
@@ -118,18 +132,28 @@ impl Host for AgentHost {
         let draft = self.draft_of(id, message.clone())?;
         let me = Principal::Agent(self.address.clone());
         let delivery = draft.delivery.unwrap_or(envelope::Delivery::AtLeastOnce);
-        self.wiring.gateway.may_send(&me, &draft.receiver, delivery).map_err(refused)?;
+        self.wiring
+            .gateway
+            .may_send(&me, &draft.receiver, delivery)
+            .map_err(refused)?;
         Ok(id.to_string())
     }
 
     fn find(&self, service: &str) -> Vec<String> {
-        let found = self.wiring.gateway.routes().find(&self.address.tenant, service);
+        let found = self
+            .wiring
+            .gateway
+            .routes()
+            .find(&self.address.tenant, service);
         found.iter().map(ToString::to_string).collect()
     }
 
     fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, AgentError> {
         refuse_reserved(key)?;
-        self.wiring.store.kv_get(self.agent, key).map_err(|error| AgentError::Failed(error.to_string()))
+        self.wiring
+            .store
+            .kv_get(self.agent, key)
+            .map_err(|error| AgentError::Failed(error.to_string()))
     }
 
     fn kv_keys(
@@ -149,18 +173,24 @@ impl Host for AgentHost {
     }
 
     fn secret(&self, name: &str) -> Result<Vec<u8>, AgentError> {
-        Err(AgentError::Denied(format!("no right `secret {name}` was granted")))
+        Err(AgentError::Denied(format!(
+            "no right `secret {name}` was granted"
+        )))
     }
 
     fn tool(&self, name: &str, _arguments: &str) -> Result<String, AgentError> {
-        Err(AgentError::Denied(format!("no right `tool {name}` was granted")))
+        Err(AgentError::Denied(format!(
+            "no right `tool {name}` was granted"
+        )))
     }
 }
 
 impl AgentHost {
     fn write_log(&self, level: &str, text: &str) {
         let at = jiff::Timestamp::try_from(self.wiring.environment.now()).unwrap_or_default();
-        self.wiring.logs.write(self.agent, format!("{at:.6}"), level, text);
+        self.wiring
+            .logs
+            .write(self.agent, format!("{at:.6}"), level, text);
     }
 
     /// The runtime's own remark in the agent's log, so that its author sees why a message failed.
@@ -176,7 +206,9 @@ impl AgentHost {
     fn reaction_of(&self, reaction: sandbox::Reaction) -> Result<Reaction, Fault> {
         let invalid = |error: &AgentError| fault_of(&sandbox::Fault::Agent(error.clone()));
         if let Some(key) = reaction.writes.keys().find(|key| key.starts_with(RESERVED)) {
-            return refuse_reserved(key).map(|()| Reaction::default()).map_err(|error| invalid(&error));
+            return refuse_reserved(key)
+                .map(|()| Reaction::default())
+                .map_err(|error| invalid(&error));
         }
         let mut sent = Vec::with_capacity(reaction.sent.len());
         for (id, message) in reaction.sent {
@@ -186,9 +218,15 @@ impl AgentHost {
                 own: None,
                 lasting: true,
             })?;
-            sent.push(self.draft_of(id, message).map_err(|error| invalid(&error))?);
+            sent.push(
+                self.draft_of(id, message)
+                    .map_err(|error| invalid(&error))?,
+            );
         }
-        Ok(Reaction { sent, writes: reaction.writes })
+        Ok(Reaction {
+            sent,
+            writes: reaction.writes,
+        })
     }
 
     /// Parses what a program wants sent: from here on it is trusted.
@@ -210,7 +248,9 @@ impl AgentHost {
         }
         let bytes_max = self.wiring.gateway.limits().message_bytes_max;
         if message.content.len() > bytes_max {
-            return Err(AgentError::Quota(format!("content: {bytes_max} bytes at most")));
+            return Err(AgentError::Quota(format!(
+                "content: {bytes_max} bytes at most"
+            )));
         }
         Ok(Draft {
             id,
@@ -241,9 +281,9 @@ fn bounded(text: &str) -> String {
 
 fn label(text: Option<String>) -> Result<Option<Arc<str>>, AgentError> {
     match text {
-        Some(text) if text.is_empty() || text.len() > LABEL_BYTES_MAX => {
-            Err(invalid(&format!("a label has 1 to {LABEL_BYTES_MAX} bytes")))
-        }
+        Some(text) if text.is_empty() || text.len() > LABEL_BYTES_MAX => Err(invalid(&format!(
+            "a label has 1 to {LABEL_BYTES_MAX} bytes"
+        ))),
         other => Ok(other.map(Into::into)),
     }
 }
@@ -261,10 +301,9 @@ fn refused(refusal: Refusal) -> AgentError {
         Refusal::Denied(_) => AgentError::Denied(text),
         Refusal::UnknownReceiver(_) => AgentError::NotFound(text),
         Refusal::TooLarge { .. } => AgentError::Quota(text),
-        Refusal::Stopped(_)
-        | Refusal::Busy { .. }
-        | Refusal::NotDurable(_)
-        | Refusal::Draining => AgentError::Failed(text),
+        Refusal::Stopped(_) | Refusal::Busy { .. } | Refusal::NotDurable(_) | Refusal::Draining => {
+            AgentError::Failed(text)
+        }
     }
 }
 
@@ -281,7 +320,12 @@ fn fault_of(fault: &sandbox::Fault) -> Fault {
     };
     // Limits and own answers are the same the next time; traps and time may not be.
     let lasting = matches!(fault, sandbox::Fault::Agent(_));
-    Fault { kind: fault.kind(), reason, own, lasting }
+    Fault {
+        kind: fault.kind(),
+        reason,
+        own,
+        lasting,
+    }
 }
 
 fn message_of(envelope: &Envelope) -> Message {
@@ -291,7 +335,9 @@ fn message_of(envelope: &Envelope) -> Message {
         sender: envelope.sender.to_string(),
         receiver: envelope.receiver.to_string(),
         conversation_id: envelope.conversation.to_string(),
-        protocol: envelope.protocol.map(|protocol| protocol.as_str().to_owned()),
+        protocol: envelope
+            .protocol
+            .map(|protocol| protocol.as_str().to_owned()),
         reply_with: envelope.reply_with.as_deref().map(str::to_owned),
         in_reply_to: envelope.in_reply_to.as_deref().map(str::to_owned),
         reply_by: envelope.reply_by,
@@ -317,6 +363,17 @@ macro_rules! same_words {
 }
 
 same_words!(
-    Request, Query, Inform, Propose, AcceptProposal, RejectProposal, Cfp, Agree, Refuse, Failure,
-    NotUnderstood, Subscribe, Cancel,
+    Request,
+    Query,
+    Inform,
+    Propose,
+    AcceptProposal,
+    RejectProposal,
+    Cfp,
+    Agree,
+    Refuse,
+    Failure,
+    NotUnderstood,
+    Subscribe,
+    Cancel,
 );

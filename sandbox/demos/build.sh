@@ -26,7 +26,7 @@ COMPONENTIZE_PY=0.25.1
 WASM_TOOLS=1.262
 WIT_BINDGEN=0.63.0
 
-RUST_AGENTS=(echo ping pong counter-rust dispatcher)
+RUST_AGENTS=(echo tally ping pong counter-rust dispatcher)
 ALL_AGENTS=("${RUST_AGENTS[@]}" counter-c counter-js counter-python)
 # Kept compressed, because language runtimes are large.
 COMPRESSED=" counter-js counter-python "

@@ -160,16 +160,16 @@ limits! {
     host_calls: u64 = 10_000, 1 => 1_000_000, "calls",
         "0.2 to 1 microsecond of processor time a call, plus what the call itself does";
     /// Bytes that one call, or a reaction's result, may make the node copy.
-    copy_bytes: usize = MIB, KIB => 16 * MIB, "bytes",
+    copy_bytes: usize = MIB, KIB => 64 * MIB, "bytes",
         "memory of the node for the time of the call";
     /// One message: its content and its texts.
-    message_bytes: usize = 256 * KIB, KIB => 4 * MIB, "bytes",
+    message_bytes: usize = 256 * KIB, KIB => 16 * MIB, "bytes",
         "x mailbox length = memory an agent's queue can hold";
     /// Messages that one reaction may send.
     outgoing_messages: usize = 100, 1 => 1_000, "messages",
         "x `message_bytes`, as far as `outgoing_bytes` lets it; routing work after the reaction";
     /// Bytes of all messages that one reaction sends.
-    outgoing_bytes: usize = MIB, KIB => 16 * MIB, "bytes",
+    outgoing_bytes: usize = MIB, KIB => 64 * MIB, "bytes",
         "memory of the node until the reaction ends";
     /// One key of the agent's store.
     kv_key_bytes: usize = 256, 1 => KIB, "bytes",
@@ -178,7 +178,7 @@ limits! {
     kv_value_bytes: usize = 64 * KIB, 1 => MIB, "bytes",
         "space in the store; a read copies it into the program";
     /// Keys and values that one reaction may write.
-    kv_write_bytes: usize = MIB, 1 => 8 * MIB, "bytes",
+    kv_write_bytes: usize = MIB, 1 => 64 * MIB, "bytes",
         "memory until the reaction ends, then one transaction of that size";
     /// Log lines a second, and as many at once.
     log_lines_per_s: u64 = 20, 1 => 1_000, "lines/s",

@@ -71,7 +71,9 @@ pub(crate) struct AgentArguments {
 
 impl fmt::Debug for AgentArguments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgentArguments").field("agent", &self.port.address).finish_non_exhaustive()
+        f.debug_struct("AgentArguments")
+            .field("agent", &self.port.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +92,9 @@ pub(crate) struct AgentState {
 
 impl fmt::Debug for AgentState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgentState").field("agent", &self.arguments.port.address).finish_non_exhaustive()
+        f.debug_struct("AgentState")
+            .field("agent", &self.arguments.port.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,8 +109,11 @@ impl Actor for AgentActor {
         arguments: AgentArguments,
     ) -> Result<AgentState, ActorProcessingErr> {
         let version = arguments.port.version();
-        let mut core =
-            Core::new(arguments.retry, version.protocols.clone(), arguments.conversations_max);
+        let mut core = Core::new(
+            arguments.retry,
+            version.protocols.clone(),
+            arguments.conversations_max,
+        );
         let ledger = &arguments.gateway.parts().ledger;
         let id = arguments.port.id;
         for key in ledger.kv_keys(id, KEPT_UNDER, None, arguments.conversations_max)? {
@@ -116,7 +123,13 @@ impl Actor for AgentActor {
         }
         // From here on, whoever cannot reach this actor leaves the mark, and it catches up.
         arguments.port.behind.store(true, Ordering::Release);
-        Ok(AgentState { arguments, core, version, instance: None, timers: JoinSet::new() })
+        Ok(AgentState {
+            arguments,
+            core,
+            version,
+            instance: None,
+            timers: JoinSet::new(),
+        })
     }
 
     async fn post_start(
@@ -125,7 +138,9 @@ impl Actor for AgentActor {
         state: &mut AgentState,
     ) -> Result<(), ActorProcessingErr> {
         state.adopt();
-        if state.instance.is_none() && let Err(fault) = state.start_instance().await {
+        if state.instance.is_none()
+            && let Err(fault) = state.start_instance().await
+        {
             // It is tried again with the first message, which then fails with this reason.
             state.arguments.port.status.set_error(&fault.to_string());
         }
@@ -185,7 +200,11 @@ impl AgentState {
             version: Arc::clone(&self.version),
         };
         self.instance = Some(self.arguments.programs.start(order).await?);
-        self.arguments.port.status.instances.fetch_add(1, Ordering::Relaxed);
+        self.arguments
+            .port
+            .status
+            .instances
+            .fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -194,11 +213,19 @@ impl AgentState {
         loop {
             let port = &self.arguments.port;
             let page =
-                self.arguments.gateway.parts().ledger.pending(port.id, self.core.seen(), PAGE)?;
+                self.arguments
+                    .gateway
+                    .parts()
+                    .ledger
+                    .pending(port.id, self.core.seen(), PAGE)?;
             let last = page.len() < PAGE;
             for pending in page {
-                let mut job =
-                    Job::new(pending.envelope, Some(pending.sequence), None, Instant::now());
+                let mut job = Job::new(
+                    pending.envelope,
+                    Some(pending.sequence),
+                    None,
+                    Instant::now(),
+                );
                 job.attempts = pending.attempts;
                 let conversation = job.envelope.conversation;
                 let verdict = self.core.offered(job, self.now_ms());
@@ -225,10 +252,17 @@ impl AgentState {
             Verdict::Parked | Verdict::Seen => Ok(()),
             Verdict::Illegal(job, illegal) => {
                 let reason = illegal.to_string();
-                self.refuse(job, Performative::Refuse, "illegal-act", &reason).await
+                self.refuse(job, Performative::Refuse, "illegal-act", &reason)
+                    .await
             }
             Verdict::TooLate(job) => {
-                self.refuse(job, Performative::Failure, "too-late", "its reply-by has passed").await
+                self.refuse(
+                    job,
+                    Performative::Failure,
+                    "too-late",
+                    "its reply-by has passed",
+                )
+                .await
             }
         }
     }
@@ -252,11 +286,17 @@ impl AgentState {
             attempt: job.attempts + 1,
         };
         gateway.record(&job.envelope, started);
-        let Delivered { instance, result, usage } = instance.deliver(Arc::clone(&job.envelope)).await;
+        let Delivered {
+            instance,
+            result,
+            usage,
+        } = instance.deliver(Arc::clone(&job.envelope)).await;
         self.instance = instance;
         let status = &self.arguments.port.status;
         status.add_cpu(usage.cpu);
-        status.memory_bytes.store(usage.memory_peak, Ordering::Relaxed);
+        status
+            .memory_bytes
+            .store(usage.memory_peak, Ordering::Relaxed);
         match result {
             Ok(reaction) => self.finish(job, reaction, usage).await,
             Err(fault) => self.fail(job, fault).await,
@@ -288,9 +328,15 @@ impl AgentState {
         }
         let durable = prepared
             .iter()
-            .filter_map(|ready| ready.durable_for().map(|agent| (agent, Arc::clone(&ready.envelope))))
+            .filter_map(|ready| {
+                ready
+                    .durable_for()
+                    .map(|agent| (agent, Arc::clone(&ready.envelope)))
+            })
             .collect();
-        let mark = job.sequence.map_or(Mark::None, |_| Mark::Done(job.envelope.id));
+        let mark = job
+            .sequence
+            .map_or(Mark::None, |_| Mark::Done(job.envelope.id));
         let acceptances = match self.settle(mark, reaction.writes, durable).await {
             Ok(acceptances) => acceptances,
             Err(error) => return Err(self.not_durable(&job, error)),
@@ -302,7 +348,11 @@ impl AgentState {
             memory: usage.memory_peak,
         };
         gateway.record(&job.envelope, handled);
-        self.arguments.port.status.handled.fetch_add(1, Ordering::Relaxed);
+        self.arguments
+            .port
+            .status
+            .handled
+            .fetch_add(1, Ordering::Relaxed);
         let cause = job.envelope.id;
         drop(job); // Its places are free before what it caused is delivered.
         let mut acceptances = acceptances.into_iter();
@@ -314,7 +364,13 @@ impl AgentState {
             }
         }
         for (envelope, kind, reason) in refused {
-            gateway.record(&envelope, Step::Refused { kind, reason: reason.clone() });
+            gateway.record(
+                &envelope,
+                Step::Refused {
+                    kind,
+                    reason: reason.clone(),
+                },
+            );
             gateway.answer_for(&envelope, Performative::Refuse, kind, &reason);
         }
         Ok(())
@@ -330,11 +386,18 @@ impl AgentState {
         let retry = matches!(after, AfterFault::Retry { .. });
         gateway.record(
             &envelope,
-            Step::Failed { kind: fault.kind, reason: fault.reason.clone(), retry },
+            Step::Failed {
+                kind: fault.kind,
+                reason: fault.reason.clone(),
+                retry,
+            },
         );
         match after {
             AfterFault::Retry { wait, attempts } => {
-                let mark = Mark::Retry { message: envelope.id, attempts };
+                let mark = Mark::Retry {
+                    message: envelope.id,
+                    attempts,
+                };
                 self.settle(mark, BTreeMap::new(), Vec::new()).await?;
                 self.retry_after(wait, envelope.conversation);
                 Ok(())
@@ -360,7 +423,13 @@ impl AgentState {
         reason: &str,
     ) -> Result<(), ActorProcessingErr> {
         let gateway = &self.arguments.gateway;
-        gateway.record(&job.envelope, Step::Refused { kind, reason: reason.to_owned() });
+        gateway.record(
+            &job.envelope,
+            Step::Refused {
+                kind,
+                reason: reason.to_owned(),
+            },
+        );
         gateway.answer_for(&job.envelope, performative, kind, reason);
         self.end(&job, Mark::Done(job.envelope.id)).await
     }
@@ -379,7 +448,9 @@ impl AgentState {
             tracing::warn!(message = %job.envelope.id, %error, "a dead letter could not be kept");
         }
         let reason = fault.reason.clone();
-        self.arguments.gateway.record(&job.envelope, Step::DeadLettered { reason });
+        self.arguments
+            .gateway
+            .record(&job.envelope, Step::DeadLettered { reason });
         Ok(())
     }
 
@@ -401,8 +472,18 @@ impl AgentState {
         if mark == Mark::None && writes.is_empty() && outgoing.is_empty() {
             return Ok(Vec::new());
         }
-        let settlement = Settlement { agent: self.arguments.port.id, mark, writes, outgoing };
-        self.arguments.gateway.parts().ledger.settle(settlement).await
+        let settlement = Settlement {
+            agent: self.arguments.port.id,
+            mark,
+            writes,
+            outgoing,
+        };
+        self.arguments
+            .gateway
+            .parts()
+            .ledger
+            .settle(settlement)
+            .await
     }
 
     /// The ledger refused a reaction: nothing of it took effect. What is durable is tried again by the
@@ -414,7 +495,11 @@ impl AgentState {
             let reason = error.to_string();
             gateway.record(
                 &job.envelope,
-                Step::Failed { kind: "not-durable", reason: reason.clone(), retry: false },
+                Step::Failed {
+                    kind: "not-durable",
+                    reason: reason.clone(),
+                    retry: false,
+                },
             );
             gateway.answer_for(&job.envelope, Performative::Failure, "not-durable", &reason);
         }
@@ -426,7 +511,10 @@ impl AgentState {
         self.timers.spawn(async move {
             tokio::time::sleep(wait).await;
             // A full mailbox only delays the retry.
-            while mailbox.try_send_control(AgentMessage::RetryDue(conversation)).is_err() {
+            while mailbox
+                .try_send_control(AgentMessage::RetryDue(conversation))
+                .is_err()
+            {
                 tokio::time::sleep(wait.max(std::time::Duration::from_millis(10))).await;
             }
         });
@@ -455,7 +543,10 @@ pub(crate) async fn trial(
         content_type: HEALTH_CONTENT_TYPE.into(),
         content: Arc::from(b"{}".as_slice()),
         delivery: Delivery::AtMostOnce,
-        trace: TraceParent { trace: ids.trace(), span: 0 },
+        trace: TraceParent {
+            trace: ids.trace(),
+            span: 0,
+        },
     };
     let unhealthy = |reason: &str| Fault {
         kind: "unhealthy",
@@ -464,10 +555,16 @@ pub(crate) async fn trial(
         lasting: true,
     };
     let instance = programs.start(order.clone()).await?;
-    let Delivered { instance, result, .. } = instance.deliver(Arc::new(health)).await;
+    let Delivered {
+        instance, result, ..
+    } = instance.deliver(Arc::new(health)).await;
     match result {
         Ok(reaction) => {
-            if reaction.sent.iter().any(|draft| draft.performative == Performative::Failure) {
+            if reaction
+                .sent
+                .iter()
+                .any(|draft| draft.performative == Performative::Failure)
+            {
                 return Err(unhealthy("it answered the health message with failure"));
             }
         }

@@ -56,7 +56,14 @@ impl Job {
         bytes: Option<OwnedSemaphorePermit>,
         since: Instant,
     ) -> Self {
-        Self { envelope, sequence, attempts: 0, since, bytes, place: None }
+        Self {
+            envelope,
+            sequence,
+            attempts: 0,
+            since,
+            bytes,
+            place: None,
+        }
     }
 }
 
@@ -94,7 +101,10 @@ pub(crate) enum AfterFault {
     /// Give it up: to the dead letters, and an answer to the sender.
     GiveUp(Job),
     /// The program refused in its own words: it is done, and the sender hears of it.
-    Answer { job: Job, performative: Performative },
+    Answer {
+        job: Job,
+        performative: Performative,
+    },
 }
 
 struct Parked {
@@ -112,7 +122,11 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(retry: RetryPolicy, declared: Vec<Protocol>, conversations_max: usize) -> Self {
+    pub(crate) fn new(
+        retry: RetryPolicy,
+        declared: Vec<Protocol>,
+        conversations_max: usize,
+    ) -> Self {
         Self {
             retry,
             conversations: Conversations::new(declared, conversations_max),
@@ -163,7 +177,8 @@ impl Core {
         }
         if matches!(envelope.sender, Principal::Node) {
             if let Some(label) = &envelope.in_reply_to {
-                self.conversations.ended_by_node(envelope.conversation, label);
+                self.conversations
+                    .ended_by_node(envelope.conversation, label);
             }
             return Verdict::Run(job);
         }
@@ -172,7 +187,10 @@ impl Core {
             return Verdict::Run(job);
         }
         let label = envelope.label();
-        match self.conversations.received(act(envelope, &envelope.sender, &label)) {
+        match self
+            .conversations
+            .received(act(envelope, &envelope.sender, &label))
+        {
             Ok(()) => Verdict::Run(job),
             Err(illegal) => Verdict::Illegal(job, illegal),
         }
@@ -181,28 +199,33 @@ impl Core {
     /// Takes note of an act of the agent's own.
     pub(crate) fn says(&mut self, envelope: &Envelope) -> Result<(), Illegal> {
         let label = envelope.label();
-        self.conversations.sent(act(envelope, &envelope.receiver, &label))
+        self.conversations
+            .sent(act(envelope, &envelope.receiver, &label))
     }
 
     /// Decides about a message that failed. `runtime_at_fault`: the program never saw it.
     pub(crate) fn failed(&mut self, mut job: Job, fault: &Fault) -> AfterFault {
         job.attempts += 1;
         if let Some(not_understood) = fault.own {
-            let performative =
-                if not_understood { Performative::NotUnderstood } else { Performative::Failure };
+            let performative = if not_understood {
+                Performative::NotUnderstood
+            } else {
+                Performative::Failure
+            };
             return AfterFault::Answer { job, performative };
         }
-        let again = job.sequence.is_some() && !fault.lasting && job.attempts < self.retry.attempts_max;
+        let again =
+            job.sequence.is_some() && !fault.lasting && job.attempts < self.retry.attempts_max;
         if !again {
             return AfterFault::GiveUp(job);
         }
         let attempts = job.attempts;
         let wait = self.retry.wait(attempts);
         let conversation = job.envelope.conversation;
-        let parked = self
-            .parked
-            .entry(conversation)
-            .or_insert_with(|| Parked { head: None, behind: VecDeque::new() });
+        let parked = self.parked.entry(conversation).or_insert_with(|| Parked {
+            head: None,
+            behind: VecDeque::new(),
+        });
         parked.head = Some(job);
         AfterFault::Retry { wait, attempts }
     }
@@ -214,7 +237,11 @@ impl Core {
     }
 
     /// What waits next in a conversation whose head is done; the conversation is free when nothing does.
-    pub(crate) fn unparked(&mut self, conversation: ConversationId, now_ms: u64) -> Option<Verdict> {
+    pub(crate) fn unparked(
+        &mut self,
+        conversation: ConversationId,
+        now_ms: u64,
+    ) -> Option<Verdict> {
         let parked = self.parked.get_mut(&conversation)?;
         if parked.head.is_some() {
             return None; // It failed again and waits.

@@ -6,5 +6,5 @@ mod core;
 
 pub use actor::HEALTH_CONTENT_TYPE;
 pub(crate) use actor::{AgentActor, AgentArguments, AgentMessage, trial};
-pub use core::RetryPolicy;
 pub(crate) use core::Job;
+pub use core::RetryPolicy;

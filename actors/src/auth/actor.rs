@@ -51,7 +51,11 @@ impl Actor for AuthActor {
     async fn pre_start(
         &self,
         _myself: ActorRef<Self::Msg>,
-        AuthArguments { mut policies, trust, mailbox }: AuthArguments,
+        AuthArguments {
+            mut policies,
+            trust,
+            mailbox,
+        }: AuthArguments,
     ) -> Result<AuthState, ActorProcessingErr> {
         let core = Core::new(policies.borrow_and_update().clone());
         trust.send_replace(core.trust());
@@ -61,9 +65,16 @@ impl Actor for AuthActor {
                 let _gone = mailbox.admit().await.send(AuthMessage::Policies(set));
             }
         };
-        #[expect(clippy::disallowed_methods, reason = "the task's owner is the state, which ends it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the task's owner is the state, which ends it"
+        )]
         let follower = tokio::spawn(follow);
-        Ok(AuthState { core, trust, follower })
+        Ok(AuthState {
+            core,
+            trust,
+            follower,
+        })
     }
 
     async fn handle(

@@ -30,7 +30,9 @@ impl Credentials {
     #[must_use]
     pub fn authenticate(&self, digest: &[u8; 32], now_ms: u64) -> Option<Principal> {
         let credential = self.0.get(digest)?;
-        let dead = credential.expires_ms.is_some_and(|expires| now_ms >= expires);
+        let dead = credential
+            .expires_ms
+            .is_some_and(|expires| now_ms >= expires);
         (!dead).then(|| Principal::Operator(credential.operator.clone()))
     }
 }
@@ -66,9 +68,15 @@ mod tests {
 
     #[test]
     fn a_dead_or_unknown_key_is_nobody() {
-        let credential = Credential { operator: "admin".parse().unwrap(), expires_ms: Some(100) };
+        let credential = Credential {
+            operator: "admin".parse().unwrap(),
+            expires_ms: Some(100),
+        };
         let credentials = Credentials::new(BTreeMap::from([([1; 32], credential)]));
-        assert_eq!(credentials.authenticate(&[1; 32], 99), Some("operator:admin".parse().unwrap()));
+        assert_eq!(
+            credentials.authenticate(&[1; 32], 99),
+            Some("operator:admin".parse().unwrap())
+        );
         assert_eq!(credentials.authenticate(&[1; 32], 100), None);
         assert_eq!(credentials.authenticate(&[2; 32], 0), None);
     }

@@ -81,7 +81,11 @@ impl Actor for CaActor {
     ) -> Result<(), ActorProcessingErr> {
         let (CaMessage::Check, _place) = message.into_parts();
         let certificates = &ca.certificates;
-        let due = rotation(ca.clock.now(), certificates.not_after(), certificates.renew_before());
+        let due = rotation(
+            ca.clock.now(),
+            certificates.not_after(),
+            certificates.renew_before(),
+        );
         if due == Rotation::Renew {
             certificates.renew()?;
             tracing::info!("the node's certificate was renewed");

@@ -53,7 +53,9 @@ impl TenantBudget {
     /// Takes the place of `bytes`; given back when the permit is dropped.
     pub(crate) fn enter(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BusyWith> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES).max(1)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_full| BusyWith::TenantBytes)
+        Arc::clone(&self.0)
+            .try_acquire_many_owned(units)
+            .map_err(|_full| BusyWith::TenantBytes)
     }
 }
 
@@ -64,7 +66,10 @@ pub(crate) struct TenantBudgets(RwLock<HashMap<TenantId, TenantBudget>>);
 impl TenantBudgets {
     pub(crate) fn of(&self, tenant: &TenantId, limits: &AdmissionLimits) -> TenantBudget {
         let mut budgets = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let units = limits.tenant_bytes_max.div_ceil(UNIT_BYTES).min(Semaphore::MAX_PERMITS);
+        let units = limits
+            .tenant_bytes_max
+            .div_ceil(UNIT_BYTES)
+            .min(Semaphore::MAX_PERMITS);
         budgets
             .entry(tenant.clone())
             .or_insert_with(|| TenantBudget(Arc::new(Semaphore::new(units))))
@@ -78,19 +83,38 @@ mod tests {
 
     #[test]
     fn a_tenant_gets_its_bytes_back_when_the_message_is_done() {
-        let limits = AdmissionLimits { message_bytes_max: 4_096, mailbox_max: 1, tenant_bytes_max: 4_096 };
+        let limits = AdmissionLimits {
+            message_bytes_max: 4_096,
+            mailbox_max: 1,
+            tenant_bytes_max: 4_096,
+        };
         let budgets = TenantBudgets::default();
         let budget = budgets.of(&"acme".parse().unwrap(), &limits);
         let first = budget.enter(3_000).unwrap();
         assert_eq!(budget.enter(2_000).err(), Some(BusyWith::TenantBytes));
-        assert!(budgets.of(&"other".parse().unwrap(), &limits).enter(4_000).is_ok(), "tenants do not share");
+        assert!(
+            budgets
+                .of(&"other".parse().unwrap(), &limits)
+                .enter(4_000)
+                .is_ok(),
+            "tenants do not share"
+        );
         drop(first);
-        assert!(budgets.of(&"acme".parse().unwrap(), &limits).enter(4_096).is_ok());
+        assert!(
+            budgets
+                .of(&"acme".parse().unwrap(), &limits)
+                .enter(4_096)
+                .is_ok()
+        );
     }
 
     #[test]
     fn an_empty_message_takes_a_place_too() {
-        let limits = AdmissionLimits { message_bytes_max: 1, mailbox_max: 1, tenant_bytes_max: 1_024 };
+        let limits = AdmissionLimits {
+            message_bytes_max: 1,
+            mailbox_max: 1,
+            tenant_bytes_max: 1_024,
+        };
         let budget = TenantBudgets::default().of(&"acme".parse().unwrap(), &limits);
         let _held = budget.enter(0).unwrap();
         assert!(budget.enter(0).is_err());

@@ -36,7 +36,9 @@ pub(super) fn route(
     receiver: &Principal,
     delivery: Delivery,
 ) -> Result<(Permit, Route), NoRoute> {
-    let permit = trust.authorize(sender, Right::send(receiver), now).map_err(NoRoute::Denied)?;
+    let permit = trust
+        .authorize(sender, Right::send(receiver), now)
+        .map_err(NoRoute::Denied)?;
     let route = match receiver {
         Principal::Agent(address) => {
             let port = routes.get(address).ok_or(NoRoute::UnknownReceiver)?;

@@ -6,9 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_capabilities::{
-    ConversationId, Denied, MessageId, Permit, Principal, TraceId, Trust,
-};
+use caxton_capabilities::{ConversationId, Denied, MessageId, Permit, Principal, TraceId, Trust};
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast, watch},
     time::Instant,
@@ -163,7 +161,9 @@ pub struct GatewayParts {
 
 impl fmt::Debug for GatewayParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GatewayParts").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("GatewayParts")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +182,9 @@ pub struct Gateway(Arc<Inner>);
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("routes", &self.0.routes.len()).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("routes", &self.0.routes.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -194,7 +196,11 @@ pub(crate) struct Prepared {
 }
 
 enum Destination {
-    Agent { port: Arc<AgentPort>, place: Place<AgentMessage>, bytes: OwnedSemaphorePermit },
+    Agent {
+        port: Arc<AgentPort>,
+        place: Place<AgentMessage>,
+        bytes: OwnedSemaphorePermit,
+    },
     Edge(caxton_capabilities::Name),
 }
 
@@ -247,16 +253,26 @@ impl Gateway {
         delivery: Delivery,
     ) -> Result<(), Refusal> {
         let trust = self.0.parts.trust.borrow();
-        route(&trust, &self.0.routes, self.now(), sender, receiver, delivery)
-            .map(drop)
-            .map_err(|reason| refusal(reason, receiver))
+        route(
+            &trust,
+            &self.0.routes,
+            self.now(),
+            sender,
+            receiver,
+            delivery,
+        )
+        .map(drop)
+        .map_err(|reason| refusal(reason, receiver))
     }
 
     pub(crate) fn parts(&self) -> &GatewayParts {
         &self.0.parts
     }
 
-    pub(crate) fn budget(&self, tenant: &caxton_capabilities::TenantId) -> super::admission::TenantBudget {
+    pub(crate) fn budget(
+        &self,
+        tenant: &caxton_capabilities::TenantId,
+    ) -> super::admission::TenantBudget {
         self.0.budgets.of(tenant, &self.0.parts.limits)
     }
 
@@ -304,12 +320,18 @@ impl Gateway {
         let mut ticket = self.ticket(&prepared.envelope);
         let accepted = self.commit(prepared).await?;
         let answer = match &mut ticket {
-            Some(ticket) => tokio::time::timeout_at(deadline, ticket.answer()).await.ok().flatten(),
+            Some(ticket) => tokio::time::timeout_at(deadline, ticket.answer())
+                .await
+                .ok()
+                .flatten(),
             None => None,
         };
         answer
             .map(|answer| (accepted.clone(), answer))
-            .ok_or(RequestError::NoAnswer { accepted, waited: timeout })
+            .ok_or(RequestError::NoAnswer {
+                accepted,
+                waited: timeout,
+            })
     }
 
     fn ticket(&self, asked: &Arc<Envelope>) -> Option<Ticket> {
@@ -337,7 +359,10 @@ impl Gateway {
             content_type: order.content_type,
             content: order.content,
             delivery: order.delivery,
-            trace: TraceParent { trace: order.trace.unwrap_or_else(|| ids.trace()), span: 0 },
+            trace: TraceParent {
+                trace: order.trace.unwrap_or_else(|| ids.trace()),
+                span: 0,
+            },
         };
         self.prepare(envelope)
     }
@@ -347,32 +372,55 @@ impl Gateway {
         let limits = self.limits();
         let bytes = envelope.content.len();
         if bytes > limits.message_bytes_max {
-            return Err(Refusal::TooLarge { bytes, max: limits.message_bytes_max });
+            return Err(Refusal::TooLarge {
+                bytes,
+                max: limits.message_bytes_max,
+            });
         }
         let (permit, route) = {
             let trust = self.0.parts.trust.borrow();
             let now = self.now();
-            let Envelope { sender, receiver, delivery, .. } = &envelope;
+            let Envelope {
+                sender,
+                receiver,
+                delivery,
+                ..
+            } = &envelope;
             route(&trust, &self.0.routes, now, sender, receiver, *delivery)
                 .map_err(|reason| refusal(reason, receiver))?
         };
         let to = match route {
             Route::Edge(name) => Destination::Edge(name),
             Route::Local(port) => {
-                let busy = |with| Refusal::Busy { receiver: envelope.receiver.clone(), with };
+                let busy = |with| Refusal::Busy {
+                    receiver: envelope.receiver.clone(),
+                    with,
+                };
                 let bytes = port.budget.enter(bytes).map_err(busy)?;
-                let place = port.mailbox.try_admit().map_err(|_full| busy(BusyWith::Mailbox))?;
+                let place = port
+                    .mailbox
+                    .try_admit()
+                    .map_err(|_full| busy(BusyWith::Mailbox))?;
                 Destination::Agent { port, place, bytes }
             }
         };
-        Ok(Prepared { envelope: Arc::new(envelope), permit, to })
+        Ok(Prepared {
+            envelope: Arc::new(envelope),
+            permit,
+            to,
+        })
     }
 
     async fn commit(&self, prepared: Prepared) -> Result<Accepted, Refusal> {
         let envelope = Arc::clone(&prepared.envelope);
         let acceptance = match prepared.durable_for() {
             Some(agent) => {
-                let accepted = self.0.parts.ledger.accept(agent, Arc::clone(&envelope)).await;
+                let accepted = self
+                    .0
+                    .parts
+                    .ledger
+                    .accept(agent, Arc::clone(&envelope))
+                    .await;
                 Some(accepted.map_err(Refusal::NotDurable)?)
             }
             None => None,
@@ -398,7 +446,11 @@ impl Gateway {
         acceptance: Option<Acceptance>,
         cause: Option<MessageId>,
     ) -> Result<(), Refusal> {
-        let Prepared { envelope, permit, to } = prepared;
+        let Prepared {
+            envelope,
+            permit,
+            to,
+        } = prepared;
         if acceptance.is_some_and(|acceptance| acceptance.duplicate) {
             return Ok(());
         }
@@ -409,15 +461,25 @@ impl Gateway {
                     self.record(&envelope, Step::Answered);
                 } else {
                     let reason = format!("no request of operator:{name} waits for it");
-                    self.record(&envelope, Step::Refused { kind: "nobody-waits", reason });
+                    self.record(
+                        &envelope,
+                        Step::Refused {
+                            kind: "nobody-waits",
+                            reason,
+                        },
+                    );
                 }
                 Ok(())
             }
             Destination::Agent { port, place, bytes } => {
                 let sequence = acceptance.map(|acceptance| acceptance.sequence);
                 let job = Job::new(envelope, sequence, Some(bytes), Instant::now());
-                let Err(gone) = place.send(AgentMessage::Deliver(Box::new(job))) else { return Ok(()) };
-                let AgentMessage::Deliver(job) = gone.0 else { return Ok(()) };
+                let Err(gone) = place.send(AgentMessage::Deliver(Box::new(job))) else {
+                    return Ok(());
+                };
+                let AgentMessage::Deliver(job) = gone.0 else {
+                    return Ok(());
+                };
                 if job.sequence.is_some() {
                     // The ledger has it: the next incarnation reads it there.
                     port.behind.store(true, Ordering::Release);
@@ -453,9 +515,13 @@ impl Gateway {
             content_type: draft.content_type,
             content: draft.content,
             delivery: draft.delivery.unwrap_or(cause.delivery),
-            trace: TraceParent { trace: cause.trace.trace, span: span_of(cause.id) },
+            trace: TraceParent {
+                trace: cause.trace.trace,
+                span: span_of(cause.id),
+            },
         };
-        self.prepare(envelope.clone()).map_err(|refusal| (Arc::new(envelope), refusal))
+        self.prepare(envelope.clone())
+            .map_err(|refusal| (Arc::new(envelope), refusal))
     }
 
     /// The runtime's own answer to `asked`, where somebody may wait for one.
@@ -470,7 +536,10 @@ impl Gateway {
         reason: &str,
     ) {
         use Performative as P;
-        let last_words = matches!(asked.performative, P::Failure | P::Refuse | P::NotUnderstood);
+        let last_words = matches!(
+            asked.performative,
+            P::Failure | P::Refuse | P::NotUnderstood
+        );
         if last_words || matches!(asked.sender, Principal::Node) {
             return;
         }
@@ -485,14 +554,31 @@ impl Gateway {
             in_reply_to: Some(asked.label()),
             reply_by: None,
             content_type: "application/json".into(),
-            content: answer_content(kind, reason, &asked.receiver).into_bytes().into(),
+            content: answer_content(kind, reason, &asked.receiver)
+                .into_bytes()
+                .into(),
             delivery: Delivery::AtMostOnce,
-            trace: TraceParent { trace: asked.trace.trace, span: span_of(asked.id) },
+            trace: TraceParent {
+                trace: asked.trace.trace,
+                span: span_of(asked.id),
+            },
         });
         let authorized = {
             let trust = self.0.parts.trust.borrow();
-            let Envelope { sender, receiver, delivery, .. } = &*envelope;
-            route(&trust, &self.0.routes, self.now(), sender, receiver, *delivery)
+            let Envelope {
+                sender,
+                receiver,
+                delivery,
+                ..
+            } = &*envelope;
+            route(
+                &trust,
+                &self.0.routes,
+                self.now(),
+                sender,
+                receiver,
+                *delivery,
+            )
         };
         let Ok((permit, to)) = authorized else { return };
         self.record_accepted(&envelope, &permit, Some(asked.id));
@@ -504,9 +590,19 @@ impl Gateway {
             }
             Route::Local(port) => {
                 let job = Job::new(Arc::clone(&envelope), None, None, Instant::now());
-                if port.mailbox.try_send_control(AgentMessage::Deliver(Box::new(job))).is_err() {
+                if port
+                    .mailbox
+                    .try_send_control(AgentMessage::Deliver(Box::new(job)))
+                    .is_err()
+                {
                     let reason = "the sender's mailbox is full".to_owned();
-                    self.record(&envelope, Step::Refused { kind: "busy", reason });
+                    self.record(
+                        &envelope,
+                        Step::Refused {
+                            kind: "busy",
+                            reason,
+                        },
+                    );
                 }
             }
         }
@@ -527,7 +623,13 @@ impl Gateway {
     }
 
     pub(crate) fn record_refused(&self, envelope: &Envelope, refusal: &Refusal) {
-        self.record(envelope, Step::Refused { kind: refusal.kind(), reason: refusal.to_string() });
+        self.record(
+            envelope,
+            Step::Refused {
+                kind: refusal.kind(),
+                reason: refusal.to_string(),
+            },
+        );
     }
 
     fn record_accepted(&self, envelope: &Arc<Envelope>, permit: &Permit, cause: Option<MessageId>) {
@@ -565,7 +667,9 @@ fn span_of(id: MessageId) -> u64 {
 
 fn unix_us(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        })
 }
 
 /// `{"error":…,"reason":…,"receiver":…}`: small enough to be written by hand, escaped as RFC 8259 asks.

@@ -35,7 +35,9 @@ pub struct Handover {
 
 impl fmt::Debug for Handover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handover").field("version", &self.version.number).finish_non_exhaustive()
+        f.debug_struct("Handover")
+            .field("version", &self.version.number)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,13 +61,19 @@ impl PortStatus {
     /// Keeps the last error, shortened.
     pub fn set_error(&self, error: &str) {
         let short = error.chars().take(ERROR_CHARS_MAX).collect();
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(short);
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(short);
     }
 
     /// The last error.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn add_cpu(&self, cpu: Duration) {
@@ -122,7 +130,11 @@ impl AgentPort {
     /// Whether the operator wants it to run.
     #[must_use]
     pub fn desired(&self) -> Desired {
-        if self.desired.load(Ordering::Acquire) { Desired::Running } else { Desired::Stopped }
+        if self.desired.load(Ordering::Acquire) {
+            Desired::Running
+        } else {
+            Desired::Stopped
+        }
     }
 
     /// Messages queued or being handled, and how many there may be.
@@ -138,7 +150,8 @@ impl AgentPort {
     }
 
     pub(crate) fn set_desired(&self, desired: Desired) {
-        self.desired.store(desired == Desired::Running, Ordering::Release);
+        self.desired
+            .store(desired == Desired::Running, Ordering::Release);
     }
 
     /// Makes `handover` the version for the next message.
@@ -148,7 +161,10 @@ impl AgentPort {
     }
 
     pub(crate) fn take_handover(&self) -> Option<Handover> {
-        self.handover.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.handover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -182,7 +198,11 @@ impl Routes {
     /// How many agents there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner).by_address.len()
+        self.tables
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_address
+            .len()
     }
 
     /// Whether there is none.
@@ -197,9 +217,15 @@ impl Routes {
         tables.forget_services(&port.address);
         for service in &port.version().services {
             let key = (port.address.tenant.clone(), service.clone());
-            tables.by_service.entry(key).or_default().insert(port.address.clone());
+            tables
+                .by_service
+                .entry(key)
+                .or_default()
+                .insert(port.address.clone());
         }
-        tables.by_address.insert(port.address.clone(), Arc::clone(port));
+        tables
+            .by_address
+            .insert(port.address.clone(), Arc::clone(port));
     }
 
     pub(crate) fn remove(&self, address: &Address) {
@@ -211,7 +237,9 @@ impl Routes {
 
 impl Tables {
     fn forget_services(&mut self, address: &Address) {
-        let Some(port) = self.by_address.get(address) else { return };
+        let Some(port) = self.by_address.get(address) else {
+            return;
+        };
         // The port may hold the new version already: look under every service of the tenant.
         let tenant = port.address.tenant.clone();
         self.by_service.retain(|(owner, _), offers| {
@@ -225,15 +253,27 @@ impl Tables {
 
 impl Directory for Routes {
     fn find(&self, tenant: &TenantId, service: &str) -> Vec<Address> {
-        let Ok(service) = service.parse::<Name>() else { return Vec::new() };
+        let Ok(service) = service.parse::<Name>() else {
+            return Vec::new();
+        };
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let running = |address: &&Address| {
-            tables.by_address.get(*address).is_some_and(|port| port.desired() == Desired::Running)
+            tables
+                .by_address
+                .get(*address)
+                .is_some_and(|port| port.desired() == Desired::Running)
         };
         tables
             .by_service
             .get(&(tenant.clone(), service))
-            .map(|offers| offers.iter().filter(running).take(FOUND_MAX).cloned().collect())
+            .map(|offers| {
+                offers
+                    .iter()
+                    .filter(running)
+                    .take(FOUND_MAX)
+                    .cloned()
+                    .collect()
+            })
             .unwrap_or_default()
     }
 }

@@ -26,24 +26,42 @@ impl Waiting {
     /// Waits for the answer to `asked` until the ticket is dropped.
     pub(crate) fn wait(self: &Arc<Self>, operator: Name, asked: &Arc<Envelope>) -> Ticket {
         let (answer, received) = oneshot::channel();
-        let waiter = Waiter { operator, asked: Arc::clone(asked), answer };
-        let mut table = self.by_conversation.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiter = Waiter {
+            operator,
+            asked: Arc::clone(asked),
+            answer,
+        };
+        let mut table = self
+            .by_conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         table.entry(asked.conversation).or_default().push(waiter);
         drop(table);
-        Ticket { waiting: Arc::clone(self), asked: Arc::clone(asked), answer: received }
+        Ticket {
+            waiting: Arc::clone(self),
+            asked: Arc::clone(asked),
+            answer: received,
+        }
     }
 
     /// Hands `answer` to the request that waits for it; `false` when none does.
     ///
     /// `agree` is taken without ending the wait: the result is still to come.
     pub(crate) fn answer(&self, operator: &Name, answer: &Arc<Envelope>) -> bool {
-        let mut table = self.by_conversation.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(waiters) = table.get_mut(&answer.conversation) else { return false };
+        let mut table = self
+            .by_conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(waiters) = table.get_mut(&answer.conversation) else {
+            return false;
+        };
         let wanted = |waiter: &Waiter| {
             waiter.operator == *operator
                 && (answer.in_reply_to.is_none() || waiter.asked.is_answered_by(answer))
         };
-        let Some(place) = waiters.iter().position(wanted) else { return false };
+        let Some(place) = waiters.iter().position(wanted) else {
+            return false;
+        };
         if answer.performative == Performative::Agree {
             return true;
         }
@@ -56,7 +74,10 @@ impl Waiting {
     }
 
     fn forget(&self, conversation: ConversationId, message: MessageId) {
-        let mut table = self.by_conversation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self
+            .by_conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(waiters) = table.get_mut(&conversation) {
             waiters.retain(|waiter| waiter.asked.id != message);
             if waiters.is_empty() {
@@ -67,7 +88,12 @@ impl Waiting {
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.by_conversation.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+        self.by_conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(Vec::len)
+            .sum()
     }
 }
 

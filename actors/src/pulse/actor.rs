@@ -49,7 +49,11 @@ impl Actor for PulseActor {
     ) -> Result<PulseState, ActorProcessingErr> {
         let core = Core::new(Instant::now(), health.borrow().clone());
         let ticker = Ticker::start(&mailbox, BEAT, || PulseMessage::Beat);
-        Ok(PulseState { core, health, _ticker: ticker })
+        Ok(PulseState {
+            core,
+            health,
+            _ticker: ticker,
+        })
     }
 
     async fn handle(

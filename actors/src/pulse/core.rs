@@ -37,7 +37,9 @@ impl Core {
     }
 
     pub(super) fn beat(&mut self, now: Instant) -> Health {
-        let lag = now.saturating_duration_since(self.last).saturating_sub(BEAT);
+        let lag = now
+            .saturating_duration_since(self.last)
+            .saturating_sub(BEAT);
         self.last = now;
         self.health.lag = lag;
         self.health.beats += 1;
@@ -61,7 +63,10 @@ mod tests {
         assert_eq!(core.beat(start + BEAT).local, 0);
         let stalled = start + BEAT + Duration::from_secs(3);
         let health = core.beat(stalled);
-        assert_eq!((health.local, health.lag), (1, Duration::from_millis(2_500)));
+        assert_eq!(
+            (health.local, health.lag),
+            (1, Duration::from_millis(2_500))
+        );
         assert_eq!(core.beat(stalled + BEAT).local, 0);
         let mut at = stalled + BEAT;
         for _ in 0..20 {

@@ -121,7 +121,9 @@ impl Registry {
         message: impl FnOnce(Reply<T>) -> RegistryMessage,
     ) -> Result<T, RegistryError> {
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(message(reply)).map_err(|_unsent| RegistryError::NotRunning)?;
+        self.0
+            .try_send(message(reply))
+            .map_err(|_unsent| RegistryError::NotRunning)?;
         answer.await.unwrap_or(Err(RegistryError::NotRunning))
     }
 
@@ -129,24 +131,39 @@ impl Registry {
     ///
     /// # Errors
     /// See [`RegistryError`].
-    pub async fn deploy(&self, deployment: Deployment, dry_run: bool) -> Result<Plan, RegistryError> {
-        self.ask(|reply| RegistryMessage::Deploy(Box::new(deployment), dry_run, reply)).await
+    pub async fn deploy(
+        &self,
+        deployment: Deployment,
+        dry_run: bool,
+    ) -> Result<Plan, RegistryError> {
+        self.ask(|reply| RegistryMessage::Deploy(Box::new(deployment), dry_run, reply))
+            .await
     }
 
     /// Goes back to `version`, or to the one before the current.
     ///
     /// # Errors
     /// See [`RegistryError`].
-    pub async fn rollback(&self, address: Address, version: Option<u64>) -> Result<Plan, RegistryError> {
-        self.ask(|reply| RegistryMessage::Rollback(address, version, reply)).await
+    pub async fn rollback(
+        &self,
+        address: Address,
+        version: Option<u64>,
+    ) -> Result<Plan, RegistryError> {
+        self.ask(|reply| RegistryMessage::Rollback(address, version, reply))
+            .await
     }
 
     /// Starts or stops an agent.
     ///
     /// # Errors
     /// See [`RegistryError`].
-    pub async fn set_desired(&self, address: Address, desired: Desired) -> Result<AgentRecord, RegistryError> {
-        self.ask(|reply| RegistryMessage::SetDesired(address, desired, reply)).await
+    pub async fn set_desired(
+        &self,
+        address: Address,
+        desired: Desired,
+    ) -> Result<AgentRecord, RegistryError> {
+        self.ask(|reply| RegistryMessage::SetDesired(address, desired, reply))
+            .await
     }
 
     /// Removes an agent; what it had not handled goes to the dead letters.
@@ -154,7 +171,8 @@ impl Registry {
     /// # Errors
     /// See [`RegistryError`].
     pub async fn remove(&self, address: Address) -> Result<AgentRecord, RegistryError> {
-        self.ask(|reply| RegistryMessage::Remove(address, reply)).await
+        self.ask(|reply| RegistryMessage::Remove(address, reply))
+            .await
     }
 
     /// One record.
@@ -188,7 +206,9 @@ pub(crate) struct RegistryState {
 
 impl fmt::Debug for RegistryState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryState").field("agents", &self.records.len()).finish_non_exhaustive()
+        f.debug_struct("RegistryState")
+            .field("agents", &self.records.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,8 +223,16 @@ impl Actor for RegistryActor {
         arguments: RegistryArguments,
     ) -> Result<RegistryState, ActorProcessingErr> {
         let records = arguments.gateway.parts().ledger.agents()?;
-        let records = records.into_iter().map(|record| (record.address.clone(), record)).collect();
-        Ok(RegistryState { arguments, records, under_way: BTreeSet::new(), trials: JoinSet::new() })
+        let records = records
+            .into_iter()
+            .map(|record| (record.address.clone(), record))
+            .collect();
+        Ok(RegistryState {
+            arguments,
+            records,
+            under_way: BTreeSet::new(),
+            trials: JoinSet::new(),
+        })
     }
 
     async fn post_start(
@@ -237,7 +265,12 @@ impl Actor for RegistryActor {
                 state.carry_out(plan, false, reply);
             }
             RegistryMessage::Tried(tried) => {
-                let Tried { plan, version, result, reply } = *tried;
+                let Tried {
+                    plan,
+                    version,
+                    result,
+                    reply,
+                } = *tried;
                 state.under_way.remove(&plan.record.address);
                 let done = state.switch(plan, version, result).await;
                 let _gone = reply.send(done);
@@ -262,7 +295,9 @@ impl Actor for RegistryActor {
 
 impl RegistryState {
     fn known(&self, address: &Address) -> Result<&AgentRecord, RegistryError> {
-        self.records.get(address).ok_or_else(|| RegistryError::Unknown(address.clone()))
+        self.records
+            .get(address)
+            .ok_or_else(|| RegistryError::Unknown(address.clone()))
     }
 
     fn idle(&self, address: &Address) -> Result<(), RegistryError> {
@@ -300,18 +335,32 @@ impl RegistryState {
             let _gone = reply.send(Err(error));
             return;
         }
-        let Some(version) = plan.record.current_version().cloned().map(Arc::new) else { return };
+        let Some(version) = plan.record.current_version().cloned().map(Arc::new) else {
+            return;
+        };
         self.under_way.insert(address.clone());
-        let order = StartOrder { agent: plan.record.id, address, version: Arc::clone(&version) };
+        let order = StartOrder {
+            agent: plan.record.id,
+            address,
+            version: Arc::clone(&version),
+        };
         let programs = Arc::clone(&self.arguments.programs);
         let ids = Arc::clone(&self.arguments.gateway.parts().ids);
         let mailbox = self.arguments.mailbox.clone();
         self.trials.spawn(async move {
             let result = trial(&*programs, order, &*ids).await;
-            let tried = Tried { plan, version, result, reply };
+            let tried = Tried {
+                plan,
+                version,
+                result,
+                reply,
+            };
             // Waiting for a place is right here: this task is the registry's own, and there is one
             // for each agent under way.
-            let _gone = mailbox.admit().await.send(RegistryMessage::Tried(Box::new(tried)));
+            let _gone = mailbox
+                .admit()
+                .await
+                .send(RegistryMessage::Tried(Box::new(tried)));
         });
     }
 
@@ -324,9 +373,17 @@ impl RegistryState {
     ) -> Result<Plan, RegistryError> {
         let instance = result.map_err(RegistryError::Trial)?;
         let record = plan.record.clone();
-        self.arguments.gateway.parts().ledger.save_agent(record.clone()).await?;
+        self.arguments
+            .gateway
+            .parts()
+            .ledger
+            .save_agent(record.clone())
+            .await?;
         self.records.insert(record.address.clone(), record.clone());
-        let handover = Handover { version, instance: Some(instance) };
+        let handover = Handover {
+            version,
+            instance: Some(instance),
+        };
         match self.arguments.gateway.routes().get(&record.address) {
             Some(port) => {
                 let running = port.desired() == Desired::Running;
@@ -354,18 +411,27 @@ impl RegistryState {
         let gateway = &self.arguments.gateway;
         let mailbox = BoundedRef::new(gateway.limits().mailbox_max, RESERVED);
         let budget = gateway.budget(&record.address.tenant);
-        let version = record.current_version().cloned().unwrap_or_else(|| Version {
-            number: 0,
-            program: crate::ports::Digest([0; 32]),
-            source: String::new(),
-            deployed_ms: 0,
-            deployed_by: record.owner.clone(),
-            limits: BTreeMap::new(),
-            protocols: Vec::new(),
-            services: Vec::new(),
-        });
+        let version = record
+            .current_version()
+            .cloned()
+            .unwrap_or_else(|| Version {
+                number: 0,
+                program: crate::ports::Digest([0; 32]),
+                source: String::new(),
+                deployed_ms: 0,
+                deployed_by: record.owner.clone(),
+                limits: BTreeMap::new(),
+                protocols: Vec::new(),
+                services: Vec::new(),
+            });
         let address = record.address.clone();
-        let port = Arc::new(AgentPort::new(record.id, address, Arc::new(version), mailbox, budget));
+        let port = Arc::new(AgentPort::new(
+            record.id,
+            address,
+            Arc::new(version),
+            mailbox,
+            budget,
+        ));
         gateway.routes().put(&port);
         port
     }
@@ -397,7 +463,12 @@ impl RegistryState {
 
     async fn stop(&self, port: &AgentPort) -> Result<(), RegistryError> {
         port.set_desired(Desired::Stopped);
-        match self.arguments.agents.remove_child(&port.address.to_string()).await {
+        match self
+            .arguments
+            .agents
+            .remove_child(&port.address.to_string())
+            .await
+        {
             Ok(()) | Err(ChildError::Unknown { .. }) => Ok(()),
             Err(ChildError::NotRunning) => Err(RegistryError::NotRunning),
         }
@@ -411,13 +482,18 @@ impl RegistryState {
             retry: self.arguments.retry,
             conversations_max: self.arguments.conversations_max,
         };
-        ChildSpec::actor(port.address.to_string(), "agent", &port.mailbox, move |context| {
-            let arguments = arguments.clone();
-            Box::pin(async move {
-                let mailbox = arguments.port.mailbox.clone();
-                context.spawn(&mailbox, AgentActor, arguments).await
-            })
-        })
+        ChildSpec::actor(
+            port.address.to_string(),
+            "agent",
+            &port.mailbox,
+            move |context| {
+                let arguments = arguments.clone();
+                Box::pin(async move {
+                    let mailbox = arguments.port.mailbox.clone();
+                    context.spawn(&mailbox, AgentActor, arguments).await
+                })
+            },
+        )
         .shutdown(Shutdown::Drain(AGENT_DRAIN))
     }
 
@@ -432,7 +508,12 @@ impl RegistryState {
         let port = port.unwrap_or_else(|| self.open(&record));
         record.desired = desired;
         // The wish is durable first: a node that dies now comes back with it.
-        self.arguments.gateway.parts().ledger.save_agent(record.clone()).await?;
+        self.arguments
+            .gateway
+            .parts()
+            .ledger
+            .save_agent(record.clone())
+            .await?;
         self.records.insert(address.clone(), record.clone());
         match desired {
             Desired::Running => self.start(&port).await?,
@@ -448,7 +529,12 @@ impl RegistryState {
             self.stop(&port).await?;
             self.arguments.gateway.routes().remove(address);
         }
-        self.arguments.gateway.parts().ledger.remove_agent(record.id, self.now_ms()).await?;
+        self.arguments
+            .gateway
+            .parts()
+            .ledger
+            .remove_agent(record.id, self.now_ms())
+            .await?;
         self.records.remove(address);
         Ok(record)
     }

@@ -130,14 +130,22 @@ impl Deployment {
         let changes = changes(record.current_version(), &version);
         let mut planned = record.clone();
         if changes.is_empty() {
-            return Ok(Plan { outcome: Outcome::Unchanged, record: planned, changes });
+            return Ok(Plan {
+                outcome: Outcome::Unchanged,
+                record: planned,
+                changes,
+            });
         }
         planned.current = number;
         planned.desired = Desired::Running;
         planned.versions.push(version);
         let surplus = planned.versions.len().saturating_sub(VERSIONS_MAX);
         planned.versions.drain(..surplus);
-        Ok(Plan { outcome: Outcome::Updated, record: planned, changes })
+        Ok(Plan {
+            outcome: Outcome::Updated,
+            record: planned,
+            changes,
+        })
     }
 
     fn version(&self, number: u64, now_ms: u64) -> Version {
@@ -160,24 +168,42 @@ impl Deployment {
 /// That version is not kept.
 pub(super) fn plan_rollback(record: &AgentRecord, wanted: Option<u64>) -> Result<Plan, PlanError> {
     let before = || {
-        let earlier = record.versions.iter().filter(|version| version.number < record.current);
+        let earlier = record
+            .versions
+            .iter()
+            .filter(|version| version.number < record.current);
         earlier.map(|version| version.number).max()
     };
-    let number = wanted.or_else(before).ok_or(PlanError::NoSuchVersion(record.current.saturating_sub(1)))?;
-    let target = record.versions.iter().find(|version| version.number == number);
+    let number = wanted
+        .or_else(before)
+        .ok_or(PlanError::NoSuchVersion(record.current.saturating_sub(1)))?;
+    let target = record
+        .versions
+        .iter()
+        .find(|version| version.number == number);
     let target = target.ok_or(PlanError::NoSuchVersion(number))?;
     let changes = changes(record.current_version(), target);
-    let outcome = if number == record.current { Outcome::Unchanged } else { Outcome::Updated };
+    let outcome = if number == record.current {
+        Outcome::Unchanged
+    } else {
+        Outcome::Updated
+    };
     let mut planned = record.clone();
     planned.current = number;
-    Ok(Plan { outcome, record: planned, changes })
+    Ok(Plan {
+        outcome,
+        record: planned,
+        changes,
+    })
 }
 
 impl AgentRecord {
     /// The version in use.
     #[must_use]
     pub fn current_version(&self) -> Option<&Version> {
-        self.versions.iter().find(|version| version.number == self.current)
+        self.versions
+            .iter()
+            .find(|version| version.number == self.current)
     }
 }
 
@@ -186,7 +212,11 @@ fn changes(before: Option<&Version>, after: &Version) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut compare = |field: &str, from: Option<String>, to: Option<String>| {
         if from != to {
-            changes.push(Change { field: field.to_owned(), from, to });
+            changes.push(Change {
+                field: field.to_owned(),
+                from,
+                to,
+            });
         }
     };
     compare(
@@ -199,11 +229,17 @@ fn changes(before: Option<&Version>, after: &Version) -> Vec<Change> {
     let names: std::collections::BTreeSet<_> = limits.keys().chain(after.limits.keys()).collect();
     for name in names {
         let shown = |limits: &BTreeMap<String, u64>| limits.get(name).map(u64::to_string);
-        compare(&format!("limits.{name}"), shown(limits), shown(&after.limits));
+        compare(
+            &format!("limits.{name}"),
+            shown(limits),
+            shown(&after.limits),
+        );
     }
     let list = |words: Vec<String>| (!words.is_empty()).then(|| words.join(", "));
-    let protocols = |version: &Version| list(version.protocols.iter().map(ToString::to_string).collect());
-    let services = |version: &Version| list(version.services.iter().map(ToString::to_string).collect());
+    let protocols =
+        |version: &Version| list(version.protocols.iter().map(ToString::to_string).collect());
+    let services =
+        |version: &Version| list(version.services.iter().map(ToString::to_string).collect());
     compare("protocols", before.and_then(protocols), protocols(after));
     compare("services", before.and_then(services), services(after));
     changes
@@ -238,7 +274,10 @@ mod tests {
         let mut again = wish(1);
         again.source = "renamed.wasm".into();
         let second = again.plan(Some(&first.record), 9, id).unwrap();
-        assert_eq!((second.outcome, second.changes), (Outcome::Unchanged, vec![]));
+        assert_eq!(
+            (second.outcome, second.changes),
+            (Outcome::Unchanged, vec![])
+        );
         assert_eq!(second.record, first.record);
     }
 
@@ -249,15 +288,25 @@ mod tests {
         more.limits.insert("memory_bytes".into(), 1);
         let plan = more.plan(Some(&first), 9, id).unwrap();
         assert_eq!(plan.record.current, 2);
-        let change = Change { field: "limits.memory_bytes".into(), from: None, to: Some("1".into()) };
+        let change = Change {
+            field: "limits.memory_bytes".into(),
+            from: None,
+            to: Some("1".into()),
+        };
         assert_eq!(plan.changes, vec![change]);
     }
 
     #[test]
     fn if_version_guards_against_somebody_else() {
         let first = wish(1).plan(None, 5, id).unwrap().record;
-        let guarded = |wanted| Deployment { if_version: Some(wanted), ..wish(2) };
-        let mismatch = Err(PlanError::VersionMismatch { current: 1, wanted: 0 });
+        let guarded = |wanted| Deployment {
+            if_version: Some(wanted),
+            ..wish(2)
+        };
+        let mismatch = Err(PlanError::VersionMismatch {
+            current: 1,
+            wanted: 0,
+        });
         assert_eq!(guarded(0).plan(Some(&first), 9, id), mismatch);
         assert!(guarded(1).plan(Some(&first), 9, id).is_ok());
         assert!(guarded(0).plan(None, 9, id).is_ok());
@@ -267,10 +316,16 @@ mod tests {
     fn old_versions_fall_out_and_rollback_finds_only_what_is_kept() {
         let mut record = wish(0).plan(None, 0, id).unwrap().record;
         for program in 1..=30 {
-            record = wish(program).plan(Some(&record), u64::from(program), id).unwrap().record;
+            record = wish(program)
+                .plan(Some(&record), u64::from(program), id)
+                .unwrap()
+                .record;
         }
         assert_eq!((record.versions.len(), record.current), (VERSIONS_MAX, 31));
-        assert_eq!(plan_rollback(&record, Some(1)), Err(PlanError::NoSuchVersion(1)));
+        assert_eq!(
+            plan_rollback(&record, Some(1)),
+            Err(PlanError::NoSuchVersion(1))
+        );
         let back = plan_rollback(&record, None).unwrap();
         assert_eq!((back.record.current, back.outcome), (30, Outcome::Updated));
         let next = wish(99).plan(Some(&back.record), 99, id).unwrap();

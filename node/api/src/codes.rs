@@ -87,7 +87,8 @@ codes! {
 /// Finds a code, in any case.
 #[must_use]
 pub fn find(code: &str) -> Option<&'static Code> {
-    ALL.iter().find(|known| known.code.eq_ignore_ascii_case(code))
+    ALL.iter()
+        .find(|known| known.code.eq_ignore_ascii_case(code))
 }
 
 #[cfg(test)]
@@ -99,8 +100,16 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for code in ALL {
             assert!(seen.insert(code.code), "{} stands twice", code.code);
-            assert!(code.code.len() == 6 && code.code.starts_with("CX"), "{}", code.code);
-            assert!((400..600).contains(&code.status) && !code.remedy.is_empty() && !code.more.is_empty());
+            assert!(
+                code.code.len() == 6 && code.code.starts_with("CX"),
+                "{}",
+                code.code
+            );
+            assert!(
+                (400..600).contains(&code.status)
+                    && !code.remedy.is_empty()
+                    && !code.more.is_empty()
+            );
         }
         assert_eq!(find("cx0413"), Some(&PROGRAM_REFUSED));
     }

@@ -87,7 +87,10 @@ mod tests {
 
     #[test]
     fn parts_are_filled_in_order_and_encoded() {
-        assert_eq!(fill(AGENT_STOP, &["acme", "one"]), "/api/v1/tenants/acme/agents/one/stop");
+        assert_eq!(
+            fill(AGENT_STOP, &["acme", "one"]),
+            "/api/v1/tenants/acme/agents/one/stop"
+        );
         assert_eq!(fill(NODE, &["../x y"]), "/api/v1/nodes/..%2Fx%20y");
         assert_eq!(fill(NODES, &[]), NODES);
     }

@@ -20,7 +20,10 @@ fn job(sequence: Option<u64>, conversation: u128) -> Job {
         content_type: "text/plain".into(),
         content: Arc::from([]),
         delivery: Delivery::AtLeastOnce,
-        trace: TraceParent { trace: TraceId::from_u128(1).unwrap(), span: 0 },
+        trace: TraceParent {
+            trace: TraceId::from_u128(1).unwrap(),
+            span: 0,
+        },
     };
     Job::new(Arc::new(envelope), sequence, None, Instant::now())
 }
@@ -35,7 +38,12 @@ fn core() -> Core {
 }
 
 fn trap() -> Fault {
-    Fault { kind: "trap", reason: "unreachable".into(), own: None, lasting: false }
+    Fault {
+        kind: "trap",
+        reason: "unreachable".into(),
+        own: None,
+        lasting: false,
+    }
 }
 
 fn run(verdict: Verdict) -> Job {
@@ -59,7 +67,10 @@ async fn a_failed_message_holds_back_its_conversation_and_no_other() {
     let mut core = core();
     let first = run(core.offered(job(Some(1), 1), 0));
     let conversation = first.envelope.conversation;
-    assert!(matches!(core.failed(first, &trap()), AfterFault::Retry { attempts: 1, .. }));
+    assert!(matches!(
+        core.failed(first, &trap()),
+        AfterFault::Retry { attempts: 1, .. }
+    ));
     assert!(matches!(core.offered(job(Some(2), 1), 0), Verdict::Parked));
     run(core.offered(job(Some(3), 2), 0));
     let again = run(core.due(conversation, 0).unwrap());
@@ -97,9 +108,20 @@ async fn what_is_not_durable_is_not_tried_again() {
 async fn a_program_that_refuses_in_its_own_words_is_not_tried_again() {
     let mut core = core();
     let job = run(core.offered(job(Some(1), 1), 0));
-    let fault = Fault { kind: "agent-error", reason: "no".into(), own: Some(true), lasting: true };
+    let fault = Fault {
+        kind: "agent-error",
+        reason: "no".into(),
+        own: Some(true),
+        lasting: true,
+    };
     let after = core.failed(job, &fault);
-    assert!(matches!(after, AfterFault::Answer { performative: Performative::NotUnderstood, .. }));
+    assert!(matches!(
+        after,
+        AfterFault::Answer {
+            performative: Performative::NotUnderstood,
+            ..
+        }
+    ));
 }
 
 #[tokio::test]
