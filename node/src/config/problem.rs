@@ -10,6 +10,10 @@ use super::units::is_bidi;
 /// A line is shown up to this many characters; beyond, the window follows the caret.
 const LINE_CHARS_MAX: usize = 120;
 
+/// A report is read by a person: after this many problems in a file the rest is not looked for. It
+/// also bounds the work, as each problem costs a walk to its line.
+pub(super) const PROBLEMS_MAX: usize = 20;
+
 /// A range of one line of a file, counted in characters from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {

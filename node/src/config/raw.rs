@@ -8,14 +8,11 @@ use std::{
 };
 
 use super::{
-    problem::{Mark, Place, Problem, line},
+    problem::{Mark, PROBLEMS_MAX, Place, Problem, line},
     suggest::nearest,
     units::shown,
     yaml::{self, Entry, Node},
 };
-
-/// A report is read by a person: after this many problems the rest is not looked for.
-const PROBLEMS_MAX: usize = 20;
 
 /// One config file that was read.
 #[derive(Debug)]
@@ -73,17 +70,23 @@ impl File {
 
     pub(super) fn place(&self, mark: Mark) -> Place {
         let Mark {
-            line: number,
-            column,
+            line: mut number,
+            mut column,
             width,
         } = mark;
-        let text = line(&self.text, number).to_owned();
+        let mut text = line(&self.text, number);
+        // Where the text ends unfinished, the last line says more than the empty one after it.
+        if text.is_empty() && number > 1 {
+            number -= 1;
+            text = line(&self.text, number);
+            column = text.chars().count() + 1;
+        }
         Place::File {
             path: self.path.clone(),
             line: number,
             column,
             width,
-            text,
+            text: text.to_owned(),
         }
     }
 

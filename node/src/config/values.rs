@@ -89,15 +89,13 @@ pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(given: Given<'_>) -> Re
 
 /// An IP address and a port. Names are not looked up: what is bound must not depend on DNS.
 pub(super) fn socket_address(given: Given<'_>) -> Result<SocketAddr, Wrong> {
-    given.text.parse().map_err(|_: std::net::AddrParseError| {
+    given.text.parse().ok().ok_or_else(|| {
         let fix = match given.text.trim_start_matches(':').parse::<u16>() {
             Ok(port) => format!("write `127.0.0.1:{port}`"),
             Err(_) => "write for example `127.0.0.1:8443` or `[::1]:8443`".to_owned(),
         };
-        Wrong::new(
-            format!("is not an IP address with a port: `{}`", shown(given.text)),
-            fix,
-        )
+        let what = format!("is not an IP address with a port: `{}`", shown(given.text));
+        Wrong::new(what, fix)
     })
 }
 
@@ -154,8 +152,6 @@ fn within<T: PartialOrd + Copy>(
 /// INVARIANT: bounds fit their type on every platform that is supported, 64 bits and up; a smaller
 /// one refuses the value instead of cutting it.
 fn narrow<N: TryFrom<u64>>(value: u64) -> Result<N, Wrong> {
-    let refused = |_| Wrong::new("is too large for this machine", "write a smaller value");
-    N::try_from(value)
-        .map_err(|_: N::Error| ())
-        .map_err(refused)
+    let refused = || Wrong::new("is too large for this machine", "write a smaller value");
+    N::try_from(value).ok().ok_or_else(refused)
 }

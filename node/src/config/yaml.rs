@@ -11,7 +11,10 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::{problem::Mark, units::shown};
+use super::{
+    problem::{Mark, PROBLEMS_MAX},
+    units::shown,
+};
 
 /// Settings are three levels deep (`api.tls.key`); the rest is room for a good error message.
 const NESTING_MAX: usize = 8;
@@ -198,7 +201,7 @@ impl<'text> Reader<'text> {
                     format!("key `{}` is given twice", shown(&key)),
                     format!("it stands on line {before} already"),
                 );
-                self.faults.push(Fault {
+                self.push(Fault {
                     mark,
                     message,
                     label,
@@ -259,11 +262,19 @@ impl<'text> Reader<'text> {
     }
 
     fn fault(&mut self, span: Span, message: &str, label: &str) {
-        self.faults.push(Fault {
+        let (message, label) = (message.to_owned(), label.to_owned());
+        self.push(Fault {
             mark: mark(span),
-            message: message.to_owned(),
-            label: label.to_owned(),
+            message,
+            label,
         });
+    }
+
+    /// Notes a fault; one more than is reported, so that it shows that there are more.
+    fn push(&mut self, fault: Fault) {
+        if self.faults.len() <= PROBLEMS_MAX {
+            self.faults.push(fault);
+        }
     }
 }
 
@@ -392,6 +403,6 @@ mod tests {
             let of = level - 1;
             laughs += &format!("a{level}: &a{level} [*a{of}, *a{of}, *a{of}, *a{of}, *a{of}]\n");
         }
-        assert!(faults(&laughs).len() >= 60);
+        assert_eq!(faults(&laughs).len(), PROBLEMS_MAX + 1);
     }
 }

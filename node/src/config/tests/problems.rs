@@ -88,6 +88,32 @@ error: `messages.mailbox_max` is not a whole number: `many`
 }
 
 #[test]
+fn too_little_is_refused_like_too_much() {
+    check(
+        "messages:\n  attempts_max: 0\n  bytes_max: 1023B\napi: {keep_alive: 999ms}\n",
+        "
+error: `api.keep_alive` is `999ms`, and may be `1s` to `1h`
+ --> node.yaml:4:19
+  |
+4 | api: {keep_alive: 999ms}
+  |                   ^^^^^ at least `1s`
+
+error: `messages.bytes_max` is `1023B`, and may be `1KiB` to `64MiB`
+ --> node.yaml:3:14
+  |
+3 |   bytes_max: 1023B
+  |              ^^^^^ at least `1KiB`
+
+error: `messages.attempts_max` is `0`, and may be `1` to `100`
+ --> node.yaml:2:17
+  |
+2 |   attempts_max: 0
+  |                 ^ at least `1`
+",
+    );
+}
+
+#[test]
 fn words_names_addresses_and_paths_say_what_they_are() {
     check(
         "node: {ephemeral: yes, mode: prod, name: A, data: ~/data}\napi: {listen: ':80'}\nagents: {max: all}\n",
@@ -166,13 +192,23 @@ error: key `log` is given twice
 #[test]
 fn what_is_no_yaml_is_shown_where_it_stops_being_yaml() {
     check(
+        "log:\n\tlevel: info\n",
+        "
+error: not YAML: tabs disallowed within this context (block indentation)
+ --> node.yaml:2:2
+  |
+2 |  level: info
+  |  ^ here
+",
+    );
+    check(
         "log:\n  level: \"info\n",
         "
-error: not YAML: unexpected end of stream
- --> node.yaml:2:10
+error: not YAML: invalid indentation in multiline quoted scalar
+ --> node.yaml:2:15
   |
 2 |   level: \"info
-  |          ^ here
+  |               ^ here
 ",
     );
 }
@@ -301,7 +337,7 @@ error: unknown key `limits.memory`
  --> node.yaml:3:3
   |
 3 |   memory: 1MiB
-  |   ^^^^^^ did you mean `memories`?
+  |   ^^^^^^ did you mean `memory_bytes`?
 
 error: `limits.memory_bytes` is `1TiB`, and may be `64KiB` to `256MiB`
  --> node.yaml:2:17
