@@ -57,6 +57,9 @@ own! {
     /// Checks found something.
     CHECKS_FAILED = ("CX1015", "checks failed", "follow the advice under each check that failed",
         "`caxton doctor` found something that needs attention.");
+    /// The configuration was refused.
+    CONFIG = ("CX1016", "the configuration is refused", "caxton config example shows every setting; caxton config show --origin tells where each value comes from",
+        "A value of the configuration, a flag, a variable or a line of a file, cannot stand. Everything that was found is listed. Nothing was started or written.");
     /// Something of ours.
     INTERNAL = ("CX1099", "internal error of the command", "report it with the command that you ran and the lines above",
         "Something in the command line that must hold did not. Nothing is known of the state of what was asked; look before you repeat it.");

@@ -2,59 +2,221 @@
 //! its configuration and the hidden compile process are handed over here; the rest of the command
 //! speaks REST.
 
-use std::path::Path;
+use std::{error::Error, io::Write, path::Path, process::ExitCode};
+
+use caxton_node::{
+    Ready,
+    config::{self, ConfigError},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::{
     args::{NodeFlags, Start},
     commands::App,
+    context::{Context, DEVELOPMENT, Secret},
     error::CliError,
     exit::Exit,
     explain,
+    render::{
+        banner::{self, Facts},
+        error, shapes,
+    },
 };
 
-fn absent() -> CliError {
-    CliError::new(
-        &explain::NODE_START,
-        Exit::Failed,
-        "this build has no node in it",
-    )
-    .fix("use a build of the whole workspace")
+/// The argument by which the node starts this program as its compile process.
+pub const COMPILE: &str = "__compile";
+
+/// Compiles one program for the node that started this process.
+#[must_use]
+pub fn compile() -> ExitCode {
+    caxton_node::compile_child()
 }
 
 /// Starts a node and stays until it has ended.
 ///
 /// # Errors
-/// It cannot start.
-pub async fn start(_app: &App, _start: Start) -> Result<Exit, CliError> {
-    Err(absent())
+/// Its configuration is refused, it cannot start, or something was lost when it stopped.
+pub async fn start(app: &App, start: Start) -> Result<Exit, CliError> {
+    let loaded = config::load_from_system(&flags(&start.flags)).map_err(|error| refused(&error))?;
+    let ready = |ready: &Ready| {
+        if let Err(error) = announce(app, &start, ready) {
+            // The node serves whoever has a context already; that this one was not written is said.
+            let _shown = app
+                .terminal
+                .err()
+                .write_all(error::human(&error).as_bytes());
+        }
+    };
+    let ended = caxton_node::run(loaded.config, ready)
+        .await
+        .map_err(|error| failed(&error))?;
+    if ended.lost.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let what = if ended.forced {
+        "the node was forced to stop"
+    } else {
+        "the node stopped late"
+    };
+    let mut lost = CliError::new(&explain::NODE_START, Exit::Failed, what)
+        .fix("give it more time: shutdown_grace in the configuration");
+    lost.why = ended.lost;
+    Err(lost)
+}
+
+fn flags(flags: &NodeFlags) -> config::Flags {
+    config::Flags {
+        config: flags.config.clone(),
+        name: flags.name.clone(),
+        data: flags.data.clone(),
+        ephemeral: flags.ephemeral,
+        listen: flags.listen.clone(),
+        log_level: flags.log_level.clone(),
+        log_format: flags.log_format.clone(),
+        agents_max: flags.agents_max,
+    }
+}
+
+/// The snippets that the node's reader draws, without the word that our own form begins with.
+fn refused(error: &ConfigError) -> CliError {
+    let mut refused = CliError::new(
+        &explain::CONFIG,
+        Exit::Usage,
+        "the configuration is refused",
+    );
+    refused.why = match error {
+        ConfigError::Refused(problems) => problems.iter().map(snippet).collect(),
+        other => {
+            refused = refused.because(other);
+            return refused;
+        }
+    };
+    refused
+}
+
+fn snippet(problem: &config::Problem) -> String {
+    let text = problem.to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
+fn failed(error: &dyn Error) -> CliError {
+    CliError::new(&explain::NODE_START, Exit::Failed, "the node cannot run").because(error)
+}
+
+/// Writes the context, then says that the node is ready: whoever reads that may use the context.
+fn announce(app: &App, start: &Start, ready: &Ready) -> Result<(), CliError> {
+    let name = start.write_context.clone();
+    let name = name.or_else(|| ready.development.then(|| DEVELOPMENT.to_owned()));
+    let written = name.map(|name| write_context(app, &name, ready).map(|file| (name, file)));
+    let (context, trouble) = match written.transpose() {
+        Ok(context) => (context, None),
+        Err(error) => (None, Some(error)),
+    };
+    let facts = facts(ready, context);
+    app.terminal.item_as(&shapes::NODE_READY, &facts, |_| {
+        banner::render(&facts, app.environment.get("HOME"), Timestamp::now())
+    })?;
+    trouble.map_or(Ok(()), Err)
+}
+
+fn write_context(app: &App, name: &str, ready: &Ready) -> Result<String, CliError> {
+    let contexts = app.contexts()?;
+    let context = Context {
+        server: ready.api_url.trim_end_matches('/').to_owned(),
+        ca_pem: ready.trust_pem.clone(),
+        api_key: Some(Secret::new(ready.api_key.expose())),
+        tenant: None,
+    };
+    let file = contexts.save(name, &context)?;
+    if name == DEVELOPMENT || contexts.current().is_none() {
+        contexts.select(name)?;
+    }
+    Ok(file.display().to_string())
+}
+
+fn facts(ready: &Ready, context: Option<(String, String)>) -> Facts {
+    let (context, context_file) = context.unzip();
+    Facts {
+        name: ready.name.clone(),
+        api_url: ready.api_url.trim_end_matches('/').to_owned(),
+        spiffe_id: ready.spiffe_id.clone(),
+        ca_fingerprint: ready.ca_fingerprint.clone(),
+        ca_expires_at: ready.ca_expires_at.clone(),
+        ca_file: ready.web_ca_path.clone(),
+        data: ready.data.clone(),
+        persistent: ready.persistent,
+        development: ready.development,
+        took_us: u64::try_from(ready.took.as_micros()).unwrap_or(u64::MAX),
+        operator: ready.operator.clone(),
+        context,
+        context_file,
+        agents_max: ready.agents_max,
+        agents_max_reason: ready.agents_max_reason.clone(),
+        notes: ready.notes.clone(),
+    }
 }
 
 /// Shows the configuration that a node started here would have.
 ///
 /// # Errors
 /// A file or value is not sound.
-pub fn show_config(_app: &App, _flags: &NodeFlags, _origin: bool) -> Result<Exit, CliError> {
-    Err(absent())
+pub fn show_config(app: &App, node: &NodeFlags, origin: bool) -> Result<Exit, CliError> {
+    let loaded = config::load_from_system(&flags(node)).map_err(|error| refused(&error))?;
+    let rows: Vec<Value> = loaded
+        .origins
+        .iter()
+        .map(|one| json!({ "key": one.key, "value": one.value, "origin": one.origin.to_string() }))
+        .collect();
+    app.terminal.list(
+        if origin {
+            &shapes::SETTINGS_AND_ORIGIN
+        } else {
+            &shapes::SETTINGS
+        },
+        &rows,
+    )?;
+    Ok(Exit::Ok)
 }
 
 /// Checks a configuration file.
 ///
 /// # Errors
-/// The answer cannot be written.
-pub fn validate_config(_app: &App, _file: &Path) -> Result<Exit, CliError> {
-    Err(absent())
+/// The file cannot be read, or it has errors: then the command ends as one that found something.
+pub fn validate_config(app: &App, file: &Path) -> Result<Exit, CliError> {
+    let shown = file.display().to_string();
+    match config::validate(file) {
+        Ok(_sound) => {
+            let verdict = json!({ "verdict": "ok", "file": shown });
+            app.terminal.item_as(&shapes::VERDICT, &verdict, |_| {
+                format!("✓ {shown} is sound\n")
+            })?;
+            Ok(Exit::Ok)
+        }
+        Err(ConfigError::Refused(problems)) if !app.terminal.format.is_human() => {
+            let found: Vec<String> = problems.iter().map(snippet).collect();
+            let verdict = json!({ "verdict": "refused", "file": shown, "problems": found });
+            app.terminal.item(&shapes::VERDICT, &verdict)?;
+            Ok(Exit::Findings)
+        }
+        Err(error) => {
+            let exit = match error {
+                ConfigError::Refused(_) => Exit::Findings,
+                _ => Exit::Usage,
+            };
+            let what = format!("{shown} is refused");
+            Err(CliError {
+                exit,
+                ..refused(&error)
+            }
+            .about(what)
+            .fix("caxton config example shows every setting"))
+        }
+    }
 }
 
 /// A configuration file with every setting.
 #[must_use]
 pub fn example_config() -> &'static str {
-    ""
-}
-
-/// Compiles one program for the node that started this process.
-///
-/// # Errors
-/// It does not compile.
-pub fn compile() -> Result<Exit, CliError> {
-    Err(absent())
+    config::EXAMPLE
 }

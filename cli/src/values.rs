@@ -1,6 +1,6 @@
 //! Sizes, durations and `NAME=VALUE` as people write them, and the same as people read them.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
 use jiff::{SignedDuration, Timestamp};
@@ -127,6 +127,13 @@ fn is_direction_override(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A path with the home folder as `~`, as a person would type it.
+#[must_use]
+pub fn tilde(home: Option<&str>, path: &str) -> String {
+    let rest = home.and_then(|home| Path::new(path).strip_prefix(home).ok());
+    rest.map_or_else(|| path.to_owned(), |rest| format!("~/{}", rest.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +197,16 @@ mod tests {
         ] {
             assert_eq!(relative(now, then), shown);
         }
+    }
+
+    #[test]
+    fn a_path_below_home_is_short() {
+        assert_eq!(tilde(Some("/home/me"), "/home/me/x"), "~/x");
+        assert_eq!(
+            tilde(Some("/home/me"), "/home/melanie/x"),
+            "/home/melanie/x"
+        );
+        assert_eq!(tilde(None, "/x"), "/x");
     }
 
     #[test]

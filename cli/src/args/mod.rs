@@ -173,9 +173,6 @@ pub enum Command {
         #[arg(value_name = "COMMAND")]
         of: Vec<String>,
     },
-    /// Compiles a program that the node hands over; not for people
-    #[command(name = "__compile", hide = true)]
-    Compile,
 }
 
 /// Cutting a list short.

@@ -79,9 +79,9 @@ pub struct Start {
     /// Settings of the node.
     #[command(flatten)]
     pub flags: NodeFlags,
-    /// Write the context under this name when the node is ready
-    #[arg(long, value_name = "NAME", default_value = crate::context::DEVELOPMENT)]
-    pub write_context: String,
+    /// Write a context under this name when the node is ready; a development node writes `dev`
+    #[arg(long, value_name = "NAME")]
+    pub write_context: Option<String>,
 }
 
 /// Settings of a node that can be given as flags; each beats the configuration file.

@@ -220,9 +220,7 @@ async fn upload(client: &Client, target: &str, bytes: Vec<u8>) -> Result<Program
 fn about(error: CliError, target: &str) -> CliError {
     match error.code.as_str() {
         "CX0413" => error.about(format!("{target} cannot run here")),
-        "CX0414" => error.about(format!(
-            "{target} failed its trial; the version before runs on"
-        )),
+        "CX0414" => error.about(format!("{target} failed its trial")),
         _ => error,
     }
 }

@@ -103,7 +103,6 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Man { dir } => help::manual(app, dir.as_deref()),
         Command::Version => help::version(app),
         Command::Help { json, of } => help::help(app, json, &of),
-        Command::Compile => crate::node::compile(),
     }
 }
 

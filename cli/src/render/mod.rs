@@ -1,6 +1,7 @@
 //! What people and scripts see. Standard output carries data and nothing else; progress, hints and
 //! errors go to standard error.
 
+pub mod banner;
 pub mod details;
 pub mod document;
 pub mod error;

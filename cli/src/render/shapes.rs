@@ -34,6 +34,10 @@ fn own_name(value: &Value) -> String {
     text(value, "name")
 }
 
+fn setting(value: &Value) -> String {
+    text(value, "key")
+}
+
 fn message(value: &Value) -> String {
     text(value, "message")
 }
@@ -49,6 +53,24 @@ fn agent(value: &Value) -> String {
         tenant => format!("{tenant}/{}", own_name(value)),
     }
 }
+
+/// Settings of a node.
+pub const SETTINGS: Shape = Shape {
+    kind: "Setting",
+    plural: "settings",
+    name: setting,
+    columns: &[column("SETTING", "key", Id), column("VALUE", "value", Id)],
+};
+
+/// Settings, and where each comes from.
+pub const SETTINGS_AND_ORIGIN: Shape = Shape {
+    columns: &[
+        column("SETTING", "key", Id),
+        column("VALUE", "value", Id),
+        column("ORIGIN", "origin", Text),
+    ],
+    ..SETTINGS
+};
 
 /// Nodes.
 pub const NODE: Shape = Shape {
@@ -271,16 +293,20 @@ pub const CONTEXT: Shape = Shape {
     ],
 };
 
-/// Settings of a node with their origin.
-pub const SETTING: Shape = Shape {
-    kind: "Setting",
-    plural: "settings",
-    name: |value| text(value, "key"),
-    columns: &[
-        column("SETTING", "key", Id),
-        column("VALUE", "value", Id),
-        column("ORIGIN", "origin", Text),
-    ],
+/// What a node says when it is ready.
+pub const NODE_READY: Shape = Shape {
+    kind: "NodeReady",
+    plural: "nodes",
+    name: own_name,
+    columns: &[],
+};
+
+/// What a check of a file came to.
+pub const VERDICT: Shape = Shape {
+    kind: "Verdict",
+    plural: "verdicts",
+    name: |value| text(value, "verdict"),
+    columns: &[],
 };
 
 /// Checks of `doctor`.

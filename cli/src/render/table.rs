@@ -194,14 +194,15 @@ fn cell(column: &Column, row: &Value, is_wide: bool, now: Timestamp) -> String {
     }
 }
 
-/// The head of `sha256:…`, enough to tell programs apart.
+/// The head of a SHA-256, enough to tell programs and authorities apart. Where the algorithm is not
+/// said, 64 hexadecimal digits are one.
 #[must_use]
 pub fn short_digest(digest: &str) -> String {
-    match digest.split_once(':') {
-        Some((algorithm, hex)) if hex.len() > 12 && algorithm.starts_with("sha") => {
-            format!("{algorithm}:{}…", hex.chars().take(8).collect::<String>())
-        }
-        _ => digest.to_owned(),
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        format!("sha256:{}…", hex.chars().take(8).collect::<String>())
+    } else {
+        digest.to_owned()
     }
 }
 
@@ -283,6 +284,14 @@ mod tests {
             draw(false, Some(10)).contains("billing"),
             "a name is never cut"
         );
+    }
+
+    #[test]
+    fn digests_are_short_and_other_texts_are_whole() {
+        let hex = "0123456789abcdef".repeat(4);
+        assert_eq!(short_digest(&format!("sha256:{hex}")), "sha256:01234567…");
+        assert_eq!(short_digest(&hex), "sha256:01234567…");
+        assert_eq!(short_digest("demo:ping"), "demo:ping");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt, BufReader},
     process::{Child, ChildStdout, Command},
     time::{Instant, timeout},
 };
@@ -97,18 +97,16 @@ impl Node {
         Ok(node)
     }
 
-    /// Its first line says that it is ready; an end before that says why not, in its log.
+    /// The first document on its output says that it is ready; an end before that says why not, in
+    /// its log.
     async fn wait_ready(&mut self, stdout: Option<ChildStdout>) -> Result<(), CliError> {
-        let mut reader = BufReader::new(stdout.ok_or_else(|| self.not_ready("it has no output"))?);
-        let mut line = String::new();
-        match timeout(READY_TIMEOUT, reader.read_line(&mut line)).await {
+        let stdout = stdout.ok_or_else(|| self.not_ready("it has no output"))?;
+        let mut reader = BufReader::new(stdout);
+        match timeout(READY_TIMEOUT, first_document(&mut reader)).await {
             Err(_elapsed) => return Err(self.not_ready("it was not ready in time")),
             Ok(Err(error)) => return Err(cannot("the demo's node cannot be heard", &error)),
-            Ok(Ok(_)) => {}
-        }
-        let ready = serde_json::from_str::<Value>(&line).ok();
-        if ready.as_ref().and_then(|ready| ready.get("kind")) != Some(&Value::from("NodeReady")) {
-            return Err(self.not_ready("it ended before it was ready"));
+            Ok(Ok(None)) => return Err(self.not_ready("it ended before it was ready")),
+            Ok(Ok(Some(_ready))) => {}
         }
         self._stdout = Some(reader.into_inner());
         Ok(())
@@ -209,6 +207,21 @@ impl Drop for Node {
     }
 }
 
+/// Reads lines until they are one JSON document; `None` where the output ends before.
+async fn first_document(
+    reader: &mut (impl AsyncBufRead + Unpin),
+) -> std::io::Result<Option<Value>> {
+    let mut text = String::new();
+    loop {
+        if reader.read_line(&mut text).await? == 0 {
+            return Ok(None);
+        }
+        if let Ok(document) = serde_json::from_str(&text) {
+            return Ok(Some(document));
+        }
+    }
+}
+
 fn last_lines(text: &str, count: usize) -> Vec<String> {
     let lines: Vec<&str> = text
         .lines()
@@ -221,6 +234,15 @@ fn last_lines(text: &str, count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_document_may_take_one_line_or_several() {
+        for text in ["{\"a\":1}\nrest\n", "{\n  \"a\": 1\n}\nrest\n"] {
+            let seen = first_document(&mut text.as_bytes()).await.unwrap();
+            assert_eq!(seen, Some(serde_json::json!({ "a": 1 })), "{text}");
+        }
+        assert_eq!(first_document(&mut "{\n".as_bytes()).await.unwrap(), None);
+    }
 
     #[test]
     fn an_error_shows_the_end_of_the_log() {
