@@ -17,8 +17,9 @@ pub enum Rule {
     Owner(Name),
     /// Agents of one tenant may send to each other.
     SameTenant,
-    /// An agent may send to an operator: the gateway delivers it only where a request waits for it.
-    AnswerOperator,
+    /// An agent may answer an operator, whom the gateway reaches only where a request waits, and the
+    /// runtime, which reads nothing but the health of a new version.
+    Answer,
     /// The runtime may send its own answers.
     Runtime,
 }
@@ -30,7 +31,7 @@ impl Rule {
         match self {
             Self::Owner(_) => "builtin/owner",
             Self::SameTenant => "builtin/same-tenant",
-            Self::AnswerOperator => "builtin/answer-operator",
+            Self::Answer => "builtin/answer",
             Self::Runtime => "builtin/runtime",
         }
     }
@@ -42,8 +43,9 @@ impl Rule {
                 right.action == Action::Send
                     && matches!(&right.resource, Resource::Agent(to) if to.tenant == agent.tenant)
             }
-            (Self::AnswerOperator, Principal::Agent(_)) => {
-                right.action == Action::Send && matches!(right.resource, Resource::Operator(_))
+            (Self::Answer, Principal::Agent(_)) => {
+                right.action == Action::Send
+                    && matches!(right.resource, Resource::Operator(_) | Resource::Node)
             }
             (Self::Runtime, Principal::Node) => right.action == Action::Send,
             _ => false,
@@ -90,7 +92,7 @@ impl PolicySet {
             [
                 Rule::SameTenant,
                 Rule::Owner(owner),
-                Rule::AnswerOperator,
+                Rule::Answer,
                 Rule::Runtime,
             ],
         )
@@ -157,7 +159,12 @@ mod tests {
         check("acme/one", Action::Send, agent("other/two"), None);
         check("acme/one", Action::Deploy, agent("acme/two"), None);
         check("acme/one", Action::Operate, Resource::Node, None);
-        check("acme/one", Action::Send, Resource::Node, None);
+        check(
+            "acme/one",
+            Action::Send,
+            Resource::Node,
+            Some("builtin/answer"),
+        );
     }
 
     #[test]

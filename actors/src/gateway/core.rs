@@ -14,6 +14,8 @@ pub(super) enum Route {
     Local(Arc<AgentPort>),
     /// To a request that waits at the edge.
     Edge(Name),
+    /// To the runtime, which has no use for it: a late answer to a health message.
+    Runtime,
 }
 
 /// Why a message goes nowhere.
@@ -49,7 +51,7 @@ pub(super) fn route(
             Route::Local(port)
         }
         Principal::Operator(name) => Route::Edge(name.clone()),
-        Principal::Node => return Err(NoRoute::UnknownReceiver),
+        Principal::Node => Route::Runtime,
     };
     Ok((permit, route))
 }

@@ -202,6 +202,7 @@ enum Destination {
         bytes: OwnedSemaphorePermit,
     },
     Edge(caxton_capabilities::Name),
+    Runtime,
 }
 
 impl Prepared {
@@ -211,7 +212,7 @@ impl Prepared {
             Destination::Agent { port, .. } if self.envelope.delivery == Delivery::AtLeastOnce => {
                 Some(port.id)
             }
-            Destination::Agent { .. } | Destination::Edge(_) => None,
+            Destination::Agent { .. } | Destination::Edge(_) | Destination::Runtime => None,
         }
     }
 }
@@ -391,6 +392,7 @@ impl Gateway {
         };
         let to = match route {
             Route::Edge(name) => Destination::Edge(name),
+            Route::Runtime => Destination::Runtime,
             Route::Local(port) => {
                 let busy = |with| Refusal::Busy {
                     receiver: envelope.receiver.clone(),
@@ -456,6 +458,10 @@ impl Gateway {
         }
         self.record_accepted(&envelope, &permit, cause);
         match to {
+            Destination::Runtime => {
+                self.record(&envelope, Step::Answered);
+                Ok(())
+            }
             Destination::Edge(name) => {
                 if self.0.waiting.answer(&name, &envelope) {
                     self.record(&envelope, Step::Answered);
@@ -583,6 +589,7 @@ impl Gateway {
         let Ok((permit, to)) = authorized else { return };
         self.record_accepted(&envelope, &permit, Some(asked.id));
         match to {
+            Route::Runtime => {}
             Route::Edge(name) => {
                 if self.0.waiting.answer(&name, &envelope) {
                     self.record(&envelope, Step::Answered);

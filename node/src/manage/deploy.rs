@@ -1,5 +1,7 @@
 //! Deploying: what an agent is to be, checked word by word before the registry tries it.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::State,
@@ -74,12 +76,17 @@ async fn checked(
     };
     let own_protocols: Vec<String> = own(|demo| demo.protocols);
     let own_services: Vec<String> = own(|demo| demo.services);
+    let demo_limits = resolved.demo.map(|demo| demo.limits).unwrap_or_default();
+    let mut limits: BTreeMap<String, u64> =
+        demo_limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    limits.extend(wish.limits);
+    node.wasm.check_limits(&limits)?;
     Ok(registry::Deployment {
         address,
         by: node.principal().clone(),
         program: resolved.digest,
         source,
-        limits: wish.limits,
+        limits,
         protocols: protocols.map_or_else(|| self::protocols(&own_protocols), Ok)?,
         services: services.map_or_else(|| self::services(&own_services), Ok)?,
         if_version: wish.if_version,
