@@ -79,10 +79,17 @@ fn flatten(
         let name = format!("{parent}/{}", child.name);
         let is_supervisor = child.kind == "supervisor";
         let lasting = now.0.saturating_duration_since(child.since);
-        let mailbox = child.mailbox.map_or((0, 0), |mailbox| (mailbox.queued, mailbox.capacity));
+        let mailbox = child
+            .mailbox
+            .map_or((0, 0), |mailbox| (mailbox.queued, mailbox.capacity));
         into.push(Actor {
             name: name.clone(),
-            kind: if is_supervisor { "supervisor" } else { "worker" }.to_owned(),
+            kind: if is_supervisor {
+                "supervisor"
+            } else {
+                "worker"
+            }
+            .to_owned(),
             state: state(child.state).to_owned(),
             depth,
             restarts: child.restarts,
@@ -117,11 +124,14 @@ pub(super) async fn restart_actor(
 ) -> Answer<(StatusCode, Json<Actor>)> {
     let node = plane.operate(&caller)?;
     let actor = tree(&node).into_iter().find(|actor| actor.name == name);
-    let actor = actor.ok_or_else(|| {
-        Failure::not_found(format!("there is no actor `{}`", shown(&name)))
-    })?;
+    let actor =
+        actor.ok_or_else(|| Failure::not_found(format!("there is no actor `{}`", shown(&name))))?;
     match split(&name) {
-        None => return Err(Failure::invalid("the root ends with the node: restart the node")),
+        None => {
+            return Err(Failure::invalid(
+                "the root ends with the node: restart the node",
+            ));
+        }
         Some((true, agent)) => node.tree.agents().restart_child(agent).await?,
         Some((false, child)) => node.tree.root().restart_child(child).await?,
     }
@@ -131,7 +141,10 @@ pub(super) async fn restart_actor(
 /// Whether an actor is one of agents, and its name under its supervisor; none for the root.
 fn split(name: &str) -> Option<(bool, &str)> {
     let child = name.strip_prefix(ROOT)?.strip_prefix('/')?;
-    match child.strip_prefix(AGENTS).and_then(|rest| rest.strip_prefix('/')) {
+    match child
+        .strip_prefix(AGENTS)
+        .and_then(|rest| rest.strip_prefix('/'))
+    {
         Some(agent) => Some((true, agent)),
         None => Some((false, child)),
     }
@@ -143,11 +156,23 @@ mod tests {
 
     #[test]
     fn children_stand_behind_their_supervisor() {
-        let mut names = ["node/agents-x", "node/agents/acme/b", "node", "node/agents", "node/agents/acme-b/a"];
+        let mut names = [
+            "node/agents-x",
+            "node/agents/acme/b",
+            "node",
+            "node/agents",
+            "node/agents/acme-b/a",
+        ];
         names.sort_by(|a, b| by_tree(a, b));
         assert_eq!(
             names,
-            ["node", "node/agents", "node/agents/acme/b", "node/agents/acme-b/a", "node/agents-x"]
+            [
+                "node",
+                "node/agents",
+                "node/agents/acme/b",
+                "node/agents/acme-b/a",
+                "node/agents-x"
+            ]
         );
     }
 
@@ -156,11 +181,14 @@ mod tests {
         assert_eq!(split("node"), None);
         assert_eq!(split("node/gateway"), Some((false, "gateway")));
         assert_eq!(split("node/agents"), Some((false, "agents")));
-        assert_eq!(split("node/agents/acme/billing"), Some((true, "acme/billing")));
+        assert_eq!(
+            split("node/agents/acme/billing"),
+            Some((true, "acme/billing"))
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_tree_is_flattened_with_whole_names_and_since_when() {
+    #[test]
+    fn a_tree_is_flattened_with_whole_names_and_since_when() {
         let begun = Instant::now();
         let child = |name: &str, kind, children| ChildStatus {
             name: name.to_owned(),
@@ -173,13 +201,27 @@ mod tests {
             since: begun,
             children,
         };
-        tokio::time::advance(std::time::Duration::from_secs(60)).await;
         let nested = vec![child("acme/one", "agent", vec![])];
         let mut actors = Vec::new();
         let wall = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(120);
-        flatten(&[child("agents", "supervisor", nested)], ROOT, 1, (Instant::now(), wall), &mut actors);
-        let shown: Vec<_> = actors.iter().map(|actor| (actor.name.as_str(), actor.kind.as_str(), actor.depth)).collect();
-        assert_eq!(shown, [("node/agents", "supervisor", 1), ("node/agents/acme/one", "worker", 2)]);
+        flatten(
+            &[child("agents", "supervisor", nested)],
+            ROOT,
+            1,
+            (begun + std::time::Duration::from_secs(60), wall),
+            &mut actors,
+        );
+        let shown: Vec<_> = actors
+            .iter()
+            .map(|actor| (actor.name.as_str(), actor.kind.as_str(), actor.depth))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("node/agents", "supervisor", 1),
+                ("node/agents/acme/one", "worker", 2)
+            ]
+        );
         assert_eq!(actors[1].since, "1970-01-01T00:01:00.000000Z");
     }
 }

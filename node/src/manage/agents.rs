@@ -53,18 +53,31 @@ pub(super) async fn list_agents(
     Asked(asked): Asked<AgentsQuery>,
 ) -> Answer<Json<Page<Agent>>> {
     let limit = limit(asked.limit)?;
-    let tenant: Option<TenantId> =
-        asked.tenant.as_deref().map(|text| name("tenant", text)).transpose()?;
+    let tenant: Option<TenantId> = asked
+        .tenant
+        .as_deref()
+        .map(|text| name("tenant", text))
+        .transpose()?;
     let state = asked.state.as_deref().map(known_state).transpose()?;
-    let after: Option<Address> =
-        asked.cursor.as_deref().map(str::parse).transpose().map_err(|_error| super::page::bad_cursor())?;
+    let after: Option<Address> = asked
+        .cursor
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|_error| super::page::bad_cursor())?;
     let node = plane.read_tenant(&caller, tenant.as_ref())?;
     let mut statuses = Statuses::default();
     let mut found = Vec::new();
     for record in node.tree.registry.list().await? {
         let address = &record.address;
-        let behind = after.as_ref().is_none_or(|after| address.cmp(after) == Ordering::Greater);
-        if !behind || tenant.as_ref().is_some_and(|tenant| address.tenant != *tenant) {
+        let behind = after
+            .as_ref()
+            .is_none_or(|after| address.cmp(after) == Ordering::Greater);
+        if !behind
+            || tenant
+                .as_ref()
+                .is_some_and(|tenant| address.tenant != *tenant)
+        {
             continue;
         }
         if let Some(wanted) = state {
@@ -78,14 +91,19 @@ pub(super) async fn list_agents(
             break;
         }
     }
-    Ok(Json(page(found, limit, |agent| format!("{}/{}", agent.tenant, agent.name))))
+    Ok(Json(page(found, limit, |agent| {
+        format!("{}/{}", agent.tenant, agent.name)
+    })))
 }
 
 fn known_state(text: &str) -> Answer<&'static str> {
-    STATES.into_iter().find(|known| *known == text).ok_or_else(|| {
-        let (text, known) = (shown(text), STATES.join(", "));
-        Failure::invalid(format!("state `{text}` is none; known are {known}"))
-    })
+    STATES
+        .into_iter()
+        .find(|known| *known == text)
+        .ok_or_else(|| {
+            let (text, known) = (shown(text), STATES.join(", "));
+            Failure::invalid(format!("state `{text}` is none; known are {known}"))
+        })
 }
 
 /// Shows one agent with its versions.
@@ -190,7 +208,9 @@ pub(super) async fn known(node: &Permitted<'_>, address: &Address) -> Answer<Age
 
 /// A failure of the registry; an unknown agent gets a suggestion.
 fn unknown(node: &Permitted<'_>, error: RegistryError) -> Failure {
-    let RegistryError::Unknown(address) = &error else { return error.into() };
+    let RegistryError::Unknown(address) = &error else {
+        return error.into();
+    };
     match suggestion(node, address) {
         Some(close) => Failure::not_found(format!("{error}; did you mean `{close}`?")),
         None => error.into(),
@@ -200,11 +220,17 @@ fn unknown(node: &Permitted<'_>, error: RegistryError) -> Failure {
 /// The nearest agent of the same tenant that the caller may see.
 pub(super) fn suggestion(node: &Permitted<'_>, address: &Address) -> Option<Address> {
     let ports = node.tree.gateway.routes().all();
-    let same = ports.iter().map(|port| &port.address).filter(|at| at.tenant == address.tenant);
+    let same = ports
+        .iter()
+        .map(|port| &port.address)
+        .filter(|at| at.tenant == address.tenant);
     let names: Vec<&str> = same.map(|at| at.agent.as_str()).collect();
     let close = nearest(address.agent.as_str(), names.into_iter())?;
     let close = Address::new(address.tenant.clone(), close.parse().ok()?);
     let right = Right::new(Action::Read, Resource::Agent(close.clone()));
     let trust = node.tree.trust.borrow();
-    trust.authorize(node.principal(), right, node.environment.now()).ok().map(|_permit| close)
+    trust
+        .authorize(node.principal(), right, node.environment.now())
+        .ok()
+        .map(|_permit| close)
 }

@@ -50,11 +50,17 @@ fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
         (None, _) => return Err("the request carries no API key: Authorization: Bearer cxk1_…"),
         (Some(_), Some(_)) => return Err("the request carries two Authorization headers"),
     };
-    let (scheme, key) = value.split_at_checked("Bearer ".len()).unwrap_or((value, &[]));
+    let (scheme, key) = value
+        .split_at_checked("Bearer ".len())
+        .unwrap_or((value, &[]));
     let ours = scheme.eq_ignore_ascii_case(b"Bearer ")
         && key.starts_with(KEY_PREFIX.as_bytes())
         && key.len() <= KEY_BYTES_MAX;
-    if ours { Ok(key) } else { Err("the Authorization header is not `Bearer cxk1_…`") }
+    if ours {
+        Ok(key)
+    } else {
+        Err("the Authorization header is not `Bearer cxk1_…`")
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +73,11 @@ mod tests {
         for value in values {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        assert_eq!(key(&headers).ok(), expected.map(str::as_bytes), "{values:?}");
+        assert_eq!(
+            key(&headers).ok(),
+            expected.map(str::as_bytes),
+            "{values:?}"
+        );
     }
 
     #[test]

@@ -36,12 +36,20 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
 
 /// The same, from milliseconds since the Unix epoch.
 pub(super) fn rfc3339_ms(ms: u64) -> String {
-    shown(i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+    shown(
+        i64::try_from(ms)
+            .ok()
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+    )
 }
 
 /// The same, from microseconds since the Unix epoch.
 pub(super) fn rfc3339_us(us: u64) -> String {
-    shown(i64::try_from(us).ok().and_then(|us| Timestamp::from_microsecond(us).ok()))
+    shown(
+        i64::try_from(us)
+            .ok()
+            .and_then(|us| Timestamp::from_microsecond(us).ok()),
+    )
 }
 
 fn shown(time: Option<Timestamp>) -> String {
@@ -57,7 +65,10 @@ impl Statuses {
     fn of(&mut self, app: &App, name: &str) -> Option<&ChildStatus> {
         let read = || {
             let children = app.tree.agents().status();
-            children.into_iter().map(|child| (child.name.clone(), child)).collect()
+            children
+                .into_iter()
+                .map(|child| (child.name.clone(), child))
+                .collect()
         };
         self.0.get_or_insert_with(read).get(name)
     }
@@ -103,8 +114,12 @@ pub(super) fn agent(app: &App, record: &AgentRecord, statuses: &mut Statuses) ->
         name: record.address.agent.to_string(),
         state: state.to_owned(),
         version: record.current,
-        program: version.map(|version| version.program.to_string()).unwrap_or_default(),
-        source: version.map(|version| version.source.clone()).unwrap_or_default(),
+        program: version
+            .map(|version| version.program.to_string())
+            .unwrap_or_default(),
+        source: version
+            .map(|version| version.source.clone())
+            .unwrap_or_default(),
         owner: record.owner.to_string(),
         created_at: rfc3339_ms(record.created_ms),
         deployed_at: rfc3339_ms(version.map_or(record.created_ms, |version| version.deployed_ms)),
@@ -117,24 +132,37 @@ pub(super) fn agent(app: &App, record: &AgentRecord, statuses: &mut Statuses) ->
         memory_bytes: read(|port| port.status.memory_bytes.load(Ordering::Relaxed)),
         cpu_us: read(|port| port.status.cpu_us.load(Ordering::Relaxed)),
         last_error: port.as_ref().and_then(|port| port.status.last_error()),
-        services: version.map(|version| words(&version.services)).unwrap_or_default(),
-        protocols: version.map(|version| words(&version.protocols)).unwrap_or_default(),
-        limits: app.wasm.effective_limits(version.map_or(&nothing, |version| &version.limits)),
+        services: version
+            .map(|version| words(&version.services))
+            .unwrap_or_default(),
+        protocols: version
+            .map(|version| words(&version.protocols))
+            .unwrap_or_default(),
+        limits: app
+            .wasm
+            .effective_limits(version.map_or(&nothing, |version| &version.limits)),
         versions: Vec::new(),
     }
 }
 
 /// An agent with its versions, newest first.
 pub(super) fn whole_agent(app: &App, record: &AgentRecord) -> types::Agent {
-    let versions = record.versions.iter().rev().map(|version| types::AgentVersion {
-        version: version.number,
-        current: version.number == record.current,
-        program: version.program.to_string(),
-        source: version.source.clone(),
-        deployed_at: rfc3339_ms(version.deployed_ms),
-        deployed_by: version.deployed_by.to_string(),
-    });
-    types::Agent { versions: versions.collect(), ..agent(app, record, &mut Statuses::default()) }
+    let versions = record
+        .versions
+        .iter()
+        .rev()
+        .map(|version| types::AgentVersion {
+            version: version.number,
+            current: version.number == record.current,
+            program: version.program.to_string(),
+            source: version.source.clone(),
+            deployed_at: rfc3339_ms(version.deployed_ms),
+            deployed_by: version.deployed_by.to_string(),
+        });
+    types::Agent {
+        versions: versions.collect(),
+        ..agent(app, record, &mut Statuses::default())
+    }
 }
 
 fn words<T: ToString>(words: &[T]) -> Vec<String> {
@@ -206,7 +234,10 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339_with_microseconds() {
-        assert_eq!(rfc3339_us(1_700_000_000_123_456), "2023-11-14T22:13:20.123456Z");
+        assert_eq!(
+            rfc3339_us(1_700_000_000_123_456),
+            "2023-11-14T22:13:20.123456Z"
+        );
         assert_eq!(rfc3339_ms(1_700_000_000_000), "2023-11-14T22:13:20.000000Z");
         assert_eq!(rfc3339_ms(u64::MAX), "1970-01-01T00:00:00.000000Z");
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(60);

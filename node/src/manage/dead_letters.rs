@@ -1,13 +1,10 @@
 //! Dead letters: list, look, deliver again.
 
 use axum::{Json, extract::State, http::StatusCode};
+use caxton_actors::{gateway::AgentPort, ports::Desired};
 use caxton_api::{
     paths,
     types::{DeadLetter, MessageStatus, Page, Problem},
-};
-use caxton_actors::{
-    gateway::AgentPort,
-    ports::Desired,
 };
 use caxton_capabilities::{Address, MessageId};
 use serde::Deserialize;
@@ -50,8 +47,16 @@ pub(super) async fn list_dead_letters(
 ) -> Answer<Json<Page<DeadLetter>>> {
     let limit = limit(asked.limit)?;
     let filter = DeadLetterFilter {
-        tenant: asked.tenant.as_deref().map(|text| name("tenant", text)).transpose()?,
-        agent: asked.agent.as_deref().map(|text| name("agent", text)).transpose()?,
+        tenant: asked
+            .tenant
+            .as_deref()
+            .map(|text| name("tenant", text))
+            .transpose()?,
+        agent: asked
+            .agent
+            .as_deref()
+            .map(|text| name("agent", text))
+            .transpose()?,
         kind: asked.kind,
     };
     let after = asked.cursor.as_deref().map(cursor).transpose()?;
@@ -66,7 +71,10 @@ pub(super) async fn list_dead_letters(
         let DeadLetterCursor { at_ms, message } = DeadLetterCursor::of(letter);
         format!("{at_ms}-{message}")
     });
-    Ok(Json(Page { items: items.iter().map(convert::dead_letter).collect(), next }))
+    Ok(Json(Page {
+        items: items.iter().map(convert::dead_letter).collect(),
+        next,
+    }))
 }
 
 fn cursor(text: &str) -> Answer<DeadLetterCursor> {
@@ -91,7 +99,10 @@ pub(super) async fn get_dead_letter(
     let node = plane.operate(&caller)?;
     let letter = letter(&node, name("message", &text)?)?;
     let content = Some(convert::message(&letter.envelope));
-    Ok(Json(DeadLetter { content, ..convert::dead_letter(&letter) }))
+    Ok(Json(DeadLetter {
+        content,
+        ..convert::dead_letter(&letter)
+    }))
 }
 
 /// Delivers a dead letter again, under its old id, as a durable message.
@@ -119,7 +130,11 @@ pub(super) async fn replay_dead_letter(
     if let Some(port) = node.tree.gateway.routes().get(address) {
         wake(&node, address, &port).await;
     }
-    let status = MessageStatus { message: text, state: "pending".to_owned(), attempts: 0 };
+    let status = MessageStatus {
+        message: text,
+        state: "pending".to_owned(),
+        attempts: 0,
+    };
     Ok((StatusCode::ACCEPTED, Json(status)))
 }
 
@@ -135,7 +150,9 @@ async fn wake(node: &Permitted<'_>, address: &Address, port: &AgentPort) {
 }
 
 fn letter(node: &Permitted<'_>, id: MessageId) -> Answer<caxton_actors::ports::DeadLetter> {
-    node.store.dead_letter(id)?.ok_or_else(|| missing(&id.to_string()))
+    node.store
+        .dead_letter(id)?
+        .ok_or_else(|| missing(&id.to_string()))
 }
 
 fn missing(id: &str) -> Failure {

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use caxton_actors::{
     envelope::Protocol,
     registry::{self, Outcome, Plan},
@@ -56,7 +52,11 @@ pub(super) async fn deploy_agent(
     let deployment = checked(&node, address, wish).await?;
     let plan = node.tree.registry.deploy(deployment, dry_run).await?;
     let made = plan.outcome == Outcome::Created && !dry_run;
-    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if made {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(deployed(&node, plan, dry_run, begun))))
 }
 
@@ -72,13 +72,21 @@ async fn checked(
     let services = wish.services.as_deref().map(services).transpose()?;
     let resolved = node.wasm.resolve(&wish.program).await?;
     let own = |words: fn(&crate::demos::Demo) -> &'static [&'static str]| {
-        resolved.demo.map(words).unwrap_or_default().iter().map(|word| (*word).to_owned()).collect()
+        resolved
+            .demo
+            .map(words)
+            .unwrap_or_default()
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect()
     };
     let own_protocols: Vec<String> = own(|demo| demo.protocols);
     let own_services: Vec<String> = own(|demo| demo.services);
     let demo_limits = resolved.demo.map(|demo| demo.limits).unwrap_or_default();
-    let mut limits: BTreeMap<String, u64> =
-        demo_limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let mut limits: BTreeMap<String, u64> = demo_limits
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), *value))
+        .collect();
     limits.extend(wish.limits);
     node.wasm.check_limits(&limits)?;
     Ok(registry::Deployment {
@@ -95,7 +103,9 @@ async fn checked(
 
 fn source(text: &str) -> Answer<String> {
     if text.chars().count() > SOURCE_CHARS_MAX {
-        return Err(Failure::invalid(format!("source may have {SOURCE_CHARS_MAX} characters")));
+        return Err(Failure::invalid(format!(
+            "source may have {SOURCE_CHARS_MAX} characters"
+        )));
     }
     // It is shown on terminals.
     if text.chars().any(char::is_control) {
@@ -119,12 +129,16 @@ fn protocols(words: &[String]) -> Answer<Vec<Protocol>> {
 }
 
 fn services(words: &[String]) -> Answer<Vec<Name>> {
-    let mut services =
-        words.iter().map(|word| name("service", word)).collect::<Answer<Vec<Name>>>()?;
+    let mut services = words
+        .iter()
+        .map(|word| name("service", word))
+        .collect::<Answer<Vec<Name>>>()?;
     services.sort_unstable();
     services.dedup();
     if services.len() > SERVICES_MAX {
-        return Err(Failure::invalid(format!("an agent may offer {SERVICES_MAX} services")));
+        return Err(Failure::invalid(format!(
+            "an agent may offer {SERVICES_MAX} services"
+        )));
     }
     Ok(services)
 }
@@ -152,16 +166,24 @@ mod tests {
     #[test]
     fn the_same_services_in_another_order_are_the_same_wish() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(services(&words("bbb aaa bbb")).unwrap(), services(&words("aaa bbb")).unwrap());
+        assert_eq!(
+            services(&words("bbb aaa bbb")).unwrap(),
+            services(&words("aaa bbb")).unwrap()
+        );
         assert!(services(&words("Not_A_Name")).is_err());
-        let many: Vec<String> = (0..=SERVICES_MAX).map(|number| format!("service-{number}")).collect();
+        let many: Vec<String> = (0..=SERVICES_MAX)
+            .map(|number| format!("service-{number}"))
+            .collect();
         assert!(services(&many).is_err());
     }
 
     #[test]
     fn an_unknown_protocol_is_told_the_known_ones() {
         let failure = protocols(&["gossip".to_owned()]).unwrap_err();
-        assert!(format!("{failure:?}").contains("contract-net"), "{failure:?}");
+        assert!(
+            format!("{failure:?}").contains("contract-net"),
+            "{failure:?}"
+        );
     }
 
     #[test]

@@ -18,12 +18,18 @@ pub(super) async fn live(_none: NoQuery) -> Json<Health> {
         (status = 503, description = "It does not, and why", body = Health)))]
 pub(super) async fn ready(State(plane): Shared, _none: NoQuery) -> (StatusCode, Json<Health>) {
     let health = health(plane.unready());
-    let status =
-        if health.reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(health))
 }
 
 fn health(reasons: Vec<String>) -> Health {
     let status = if reasons.is_empty() { "pass" } else { "fail" };
-    Health { status: status.to_owned(), reasons }
+    Health {
+        status: status.to_owned(),
+        reasons,
+    }
 }

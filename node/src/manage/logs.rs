@@ -51,13 +51,19 @@ pub(super) async fn list_log(
     Asked(asked): Asked<LogQuery>,
 ) -> Answer<Json<Page<LogLine>>> {
     let limit = limit(asked.limit)?;
-    let after: Option<u64> =
-        asked.cursor.as_deref().map(str::parse).transpose().map_err(|_error| bad_cursor())?;
+    let after: Option<u64> = asked
+        .cursor
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|_error| bad_cursor())?;
     let node = plane.read_agent(&caller, &address)?;
     let agent = known(&node, &address).await?.id;
     let lines = match after {
         Some(_) => node.logs.tail(agent, after, limit + 1),
-        None => node.logs.tail(agent, None, asked.tail.unwrap_or(usize::MAX)),
+        None => node
+            .logs
+            .tail(agent, None, asked.tail.unwrap_or(usize::MAX)),
     };
     Ok(Json(page(lines, limit, |line| line.sequence.to_string())))
 }
@@ -90,13 +96,30 @@ pub(super) async fn stream_log(
     let agent = known(&node, &address).await?.id;
     let place = plane.stream_place()?;
     // The standard has a client send back any text that it was given as an id; others are ignored.
-    let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+    let seen = headers
+        .get(LAST_EVENT_ID)
+        .and_then(|id| id.to_str().ok()?.parse().ok());
     // First follow, then read what is kept: a line between the two is in both, and sent once.
     let coming = node.logs.follow(agent);
-    let kept = node.logs.tail(agent, seen, if seen.is_some() { usize::MAX } else { asked.tail.unwrap_or(usize::MAX) });
-    let source = Lines { kept: kept.into(), coming, last: seen.unwrap_or(0) };
-    let standing =
-        Standing { plane: Arc::clone(&plane), rights: vec![node.right().clone()], caller };
+    let kept = node.logs.tail(
+        agent,
+        seen,
+        if seen.is_some() {
+            usize::MAX
+        } else {
+            asked.tail.unwrap_or(usize::MAX)
+        },
+    );
+    let source = Lines {
+        kept: kept.into(),
+        coming,
+        last: seen.unwrap_or(0),
+    };
+    let standing = Standing {
+        plane: Arc::clone(&plane),
+        rights: vec![node.right().clone()],
+        caller,
+    };
     Ok(streams::answer(source, standing, node.stop.clone(), place))
 }
 
@@ -139,7 +162,11 @@ mod tests {
     fn following(logs: &Logs, agent: AgentId) -> Lines {
         let coming = logs.follow(agent);
         logs.write(agent, String::new(), "info", "between");
-        Lines { kept: logs.tail(agent, None, 10).into(), coming, last: 0 }
+        Lines {
+            kept: logs.tail(agent, None, 10).into(),
+            coming,
+            last: 0,
+        }
     }
 
     #[tokio::test]
@@ -150,7 +177,9 @@ mod tests {
         logs.write(agent, String::new(), "info", "after");
         let mut texts = Vec::new();
         for _ in 0..3 {
-            let Next::Item(id, line) = lines.next().await else { panic!() };
+            let Next::Item(id, line) = lines.next().await else {
+                panic!()
+            };
             assert_eq!(id, line.sequence);
             texts.push(line.text);
         }
@@ -160,12 +189,20 @@ mod tests {
     #[tokio::test]
     async fn a_slow_follower_is_told_and_a_removed_agent_ends_the_stream() {
         let (logs, agent) = (Logs::default(), AgentId::from_uuid(Uuid::from_u128(1)));
-        let mut lines = Lines { kept: VecDeque::new(), coming: logs.follow(agent), last: 0 };
+        let mut lines = Lines {
+            kept: VecDeque::new(),
+            coming: logs.follow(agent),
+            last: 0,
+        };
         for _ in 0..1_000 {
             logs.write(agent, String::new(), "info", "x");
         }
         assert!(matches!(lines.next().await, Next::Lagged(lost) if lost > 0));
-        let mut lines = Lines { kept: VecDeque::new(), coming: logs.follow(agent), last: 0 };
+        let mut lines = Lines {
+            kept: VecDeque::new(),
+            coming: logs.follow(agent),
+            last: 0,
+        };
         logs.forget(agent);
         assert!(matches!(lines.next().await, Next::End));
     }

@@ -85,7 +85,9 @@ impl Measures {
             status: status.to_string(),
         };
         self.requests.get_or_create(&labels).inc();
-        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        self.durations
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 }
 
@@ -111,7 +113,11 @@ fn encode(app: &App, plane: &Plane) -> Result<String, fmt::Error> {
     let mut gauge = |name: &str, help: &str, value: u64| {
         registry.register(name, help, gauge_of(value));
     };
-    gauge("process_resident_memory_bytes", "Resident memory", resident_bytes());
+    gauge(
+        "process_resident_memory_bytes",
+        "Resident memory",
+        resident_bytes(),
+    );
     gauge(
         "caxton_store_trouble",
         "1 while the store takes no writes",
@@ -149,8 +155,12 @@ fn agents(app: &App, registry: &mut Registry) {
     }
     let family = Family::<StateLabel, Gauge>::default();
     for (state, number) in states {
-        let labels = StateLabel { state: state.to_owned() };
-        family.get_or_create(&labels).set(i64::try_from(number).unwrap_or(i64::MAX));
+        let labels = StateLabel {
+            state: state.to_owned(),
+        };
+        family
+            .get_or_create(&labels)
+            .set(i64::try_from(number).unwrap_or(i64::MAX));
     }
     registry.register(
         "caxton_agents",
@@ -163,7 +173,11 @@ fn agents(app: &App, registry: &mut Registry) {
         gauge_of(count(queued)),
     );
     let room = app.wasm.capacity().agents;
-    registry.register("caxton_instances", "Live instances of programs", gauge_of(count(room.used)));
+    registry.register(
+        "caxton_instances",
+        "Live instances of programs",
+        gauge_of(count(room.used)),
+    );
     registry.register(
         "caxton_instances_max",
         "Instances that can be live at once",
@@ -193,22 +207,37 @@ fn messages(app: &App, registry: &mut Registry) {
 fn restarts(app: &App, registry: &mut Registry) {
     let family = Family::<ActorLabel, Counter>::default();
     for child in app.tree.root().status() {
-        let labels = ActorLabel { actor: format!("node/{}", child.name) };
+        let labels = ActorLabel {
+            actor: format!("node/{}", child.name),
+        };
         family.get_or_create(&labels).inc_by(child.restarts);
         if !child.children.is_empty() {
-            let labels = ActorLabel { actor: format!("node/{}/*", child.name) };
+            let labels = ActorLabel {
+                actor: format!("node/{}/*", child.name),
+            };
             family.get_or_create(&labels).inc_by(restarts_below(&child));
         }
     }
-    registry.register("caxton_actor_restarts", "Restarts of actors since the start", family);
+    registry.register(
+        "caxton_actor_restarts",
+        "Restarts of actors since the start",
+        family,
+    );
 }
 
 fn restarts_below(status: &ChildStatus) -> u64 {
-    status.children.iter().map(|child| child.restarts.saturating_add(restarts_below(child))).sum()
+    status
+        .children
+        .iter()
+        .map(|child| child.restarts.saturating_add(restarts_below(child)))
+        .sum()
 }
 
 fn requests(plane: &Plane, registry: &mut Registry) {
-    let Measures { requests, durations } = plane.measures.clone();
+    let Measures {
+        requests,
+        durations,
+    } = plane.measures.clone();
     registry.register("caxton_http_requests", "Requests that ended", requests);
     registry.register_with_unit(
         "caxton_http_request_duration",
@@ -229,10 +258,16 @@ mod tests {
         measures.observe("GET", paths::AGENTS, 200, Duration::from_millis(20));
         let mut registry = Registry::default();
         registry.register("caxton_http_requests", "x", measures.requests.clone());
-        registry.register_with_unit("caxton_http_request_duration", "x", Unit::Seconds, measures.durations.clone());
+        registry.register_with_unit(
+            "caxton_http_request_duration",
+            "x",
+            Unit::Seconds,
+            measures.durations.clone(),
+        );
         let mut encoded = String::new();
         text::encode(&mut encoded, &registry).unwrap();
-        let line = "caxton_http_requests_total{method=\"GET\",route=\"/api/v1/agents\",status=\"200\"} 2";
+        let line =
+            "caxton_http_requests_total{method=\"GET\",route=\"/api/v1/agents\",status=\"200\"} 2";
         assert!(encoded.contains(line), "{encoded}");
         assert!(encoded.contains("caxton_http_request_duration_seconds_bucket{le=\"0.005\",method=\"GET\",route=\"/api/v1/agents\",status=\"200\"} 1"), "{encoded}");
     }

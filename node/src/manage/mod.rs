@@ -5,6 +5,7 @@
 //! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
+//! order ....... a message to send, checked      fold ............... hops -> traces
 //! problem ..... the form of an error           refusals ........... which error is which code
 //! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
 //! agents, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
@@ -22,6 +23,7 @@ mod convert;
 mod dead_letters;
 mod deploy;
 mod extract;
+mod fold;
 mod health;
 mod logs;
 mod messages;
@@ -29,6 +31,7 @@ mod metrics;
 mod nodes;
 mod observe;
 mod openapi;
+mod order;
 mod page;
 mod patience;
 mod plane;

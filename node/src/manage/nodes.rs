@@ -53,8 +53,15 @@ pub(super) async fn list_nodes(
 ) -> Answer<Json<Page<Node>>> {
     limit(asked.limit)?;
     let node = plane.read_node(&caller)?;
-    let behind = asked.cursor.as_deref().is_none_or(|after| node.about.name.as_str() > after);
-    let items = if behind { vec![shape(&node)?] } else { Vec::new() };
+    let behind = asked
+        .cursor
+        .as_deref()
+        .is_none_or(|after| node.about.name.as_str() > after);
+    let items = if behind {
+        vec![shape(&node)?]
+    } else {
+        Vec::new()
+    };
     Ok(Json(whole(items)))
 }
 
@@ -71,7 +78,9 @@ pub(super) async fn get_node(
     let node = plane.read_node(&caller)?;
     if name != node.about.name.as_str() {
         let (name, known) = (shown(&name), &node.about.name);
-        return Err(Failure::not_found(format!("there is no node `{name}`; there is `{known}`")));
+        return Err(Failure::not_found(format!(
+            "there is no node `{name}`; there is `{known}`"
+        )));
     }
     Ok(Json(shape(&node)?))
 }
@@ -83,7 +92,14 @@ fn shape(node: &Permitted<'_>) -> Answer<Node> {
         Phase::Ready => "ready",
         Phase::Draining => "draining",
     };
-    let running = node.tree.gateway.routes().all().iter().filter(|port| port.is_up()).count();
+    let running = node
+        .tree
+        .gateway
+        .routes()
+        .all()
+        .iter()
+        .filter(|port| port.is_up())
+        .count();
     Ok(Node {
         name: about.name.to_string(),
         spiffe_id: about.spiffe_id.clone(),
@@ -108,11 +124,16 @@ fn shape(node: &Permitted<'_>) -> Answer<Node> {
 /// Resident memory of this process; 0 where `/proc` does not tell.
 pub(super) fn resident_bytes() -> u64 {
     // A read of procfs comes from memory and does not wait for a disk.
-    fs::read_to_string("/proc/self/status").ok().and_then(|status| resident_of(&status)).unwrap_or(0)
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| resident_of(&status))
+        .unwrap_or(0)
 }
 
 fn resident_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1 << 10)
 }
@@ -134,15 +155,22 @@ pub(super) async fn list_limits(
     if !known {
         return Err(super::page::bad_cursor());
     }
-    let rest = LIMITS.iter().skip_while(|info| after.is_some_and(|after| info.name != after));
-    let items = rest.skip(usize::from(after.is_some())).take(limit + 1).map(|info| LimitInfo {
-        name: info.name.to_owned(),
-        unit: unit(info.unit).to_owned(),
-        default: defaults.get(info.name).copied().unwrap_or(info.default),
-        max: info.max,
-        doc: info.price.to_owned(),
-    });
-    Ok(Json(super::page::page(items.collect(), limit, |info| info.name.clone())))
+    let rest = LIMITS
+        .iter()
+        .skip_while(|info| after.is_some_and(|after| info.name != after));
+    let items = rest
+        .skip(usize::from(after.is_some()))
+        .take(limit + 1)
+        .map(|info| LimitInfo {
+            name: info.name.to_owned(),
+            unit: unit(info.unit).to_owned(),
+            default: defaults.get(info.name).copied().unwrap_or(info.default),
+            max: info.max,
+            doc: info.price.to_owned(),
+        });
+    Ok(Json(super::page::page(items.collect(), limit, |info| {
+        info.name.clone()
+    })))
 }
 
 /// The API's word for the sandbox's.
@@ -160,7 +188,10 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_from_proc() {
-        assert_eq!(resident_of("Name:\tx\nVmRSS:\t    1024 kB\n"), Some(1 << 20));
+        assert_eq!(
+            resident_of("Name:\tx\nVmRSS:\t    1024 kB\n"),
+            Some(1 << 20)
+        );
         assert_eq!(resident_of("Name:\tx\n"), None);
         assert!(resident_bytes() > 1 << 20);
     }

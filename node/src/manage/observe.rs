@@ -41,9 +41,15 @@ pub(super) async fn observe(
     let trace = trace_of(request.headers()).unwrap_or_else(|| plane.fresh_trace());
     request.extensions_mut().insert(RequestTrace(trace));
     let mut line = Line::begin(&plane, &request, trace);
-    let limit = time_limit(plane.config().api.request_timeout, request.method(), &line.route);
+    let limit = time_limit(
+        plane.config().api.request_timeout,
+        request.method(),
+        &line.route,
+    );
     let span = tracing::info_span!("request", %trace);
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span);
+    let handled = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .instrument(span);
     let answer = match timeout(limit, handled).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(panic)) => panicked(&*panic).into_response(),
@@ -106,7 +112,15 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let Self { begun, method, route, peer, trace, status, .. } = self;
+        let Self {
+            begun,
+            method,
+            route,
+            peer,
+            trace,
+            status,
+            ..
+        } = self;
         let took = begun.elapsed();
         // 499: the client went away first; a word of the field, no status of the standard.
         let status = status.map_or(499, |status| status.as_u16());
@@ -144,7 +158,10 @@ fn method_word(method: &Method) -> &'static str {
 fn time_limit(configured: Duration, method: &Method, route: &str) -> Duration {
     let more = match route {
         paths::MESSAGES => WAIT_MAX,
-        paths::PROGRAMS | paths::AGENT | paths::AGENT_ROLLBACK | paths::AGENT_START
+        paths::PROGRAMS
+        | paths::AGENT
+        | paths::AGENT_ROLLBACK
+        | paths::AGENT_START
         | paths::AGENT_STOP
             if method != Method::GET =>
         {
@@ -172,7 +189,9 @@ fn too_slow(limit: Duration) -> Failure {
 
 fn set_headers(headers: &mut HeaderMap, trace: TraceId) {
     // The span of the answer: the low half of the trace, which is random, and never zero.
-    let span = u64::try_from(trace.as_u128() & u128::from(u64::MAX)).unwrap_or(1).max(1);
+    let span = u64::try_from(trace.as_u128() & u128::from(u64::MAX))
+        .unwrap_or(1)
+        .max(1);
     let values = [
         (X_TRACE_ID, trace.to_string()),
         (TRACEPARENT, format!("00-{trace}-{span:016x}-01")),
@@ -182,7 +201,10 @@ fn set_headers(headers: &mut HeaderMap, trace: TraceId) {
             headers.insert(name, value);
         }
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     let store = HeaderValue::from_static("no-store");
     headers.entry(header::CACHE_CONTROL).or_insert(store);
 }
@@ -190,10 +212,13 @@ fn set_headers(headers: &mut HeaderMap, trace: TraceId) {
 /// The trace of a caller that is traced itself. What does not parse is ignored, as the standard asks.
 fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
     let mut values = headers.get_all(TRACEPARENT).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
     let text = value.to_str().ok()?;
     let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, digits: usize| {
         let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         part.len() == digits && part.bytes().all(lower)
@@ -219,19 +244,29 @@ mod tests {
         for value in values {
             headers.append(TRACEPARENT, HeaderValue::from_str(value).unwrap());
         }
-        assert_eq!(trace_of(&headers).map(|trace| trace.to_string()).as_deref(), expected, "{values:?}");
+        assert_eq!(
+            trace_of(&headers).map(|trace| trace.to_string()).as_deref(),
+            expected,
+            "{values:?}"
+        );
     }
 
     #[test]
     fn a_callers_trace_is_taken_up_where_it_is_sound() {
         let good = format!("00-{TRACE}-00f067aa0ba902b7-01");
         check(&[&good], Some(TRACE));
-        check(&[&format!("01-{TRACE}-00f067aa0ba902b7-01-later")], Some(TRACE));
+        check(
+            &[&format!("01-{TRACE}-00f067aa0ba902b7-01-later")],
+            Some(TRACE),
+        );
         check(&[&good, &good], None);
         check(&[&format!("{good}-more")], None);
         check(&[&format!("ff-{TRACE}-00f067aa0ba902b7-01")], None);
         check(&[&format!("00-{TRACE}-0000000000000000-01")], None);
-        check(&[&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))], None);
+        check(
+            &[&format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))],
+            None,
+        );
         check(&[&good.to_uppercase()], None);
         check(&["", "x"], None);
     }
@@ -248,8 +283,14 @@ mod tests {
     fn only_what_waits_or_works_may_take_longer() {
         let second = Duration::from_secs(1);
         assert_eq!(time_limit(second, &Method::GET, paths::AGENT), second);
-        assert_eq!(time_limit(second, &Method::POST, paths::MESSAGES), second + WAIT_MAX);
-        assert_eq!(time_limit(second, &Method::POST, paths::PROGRAMS), second + WORK_MAX);
+        assert_eq!(
+            time_limit(second, &Method::POST, paths::MESSAGES),
+            second + WAIT_MAX
+        );
+        assert_eq!(
+            time_limit(second, &Method::POST, paths::PROGRAMS),
+            second + WORK_MAX
+        );
         assert_eq!(time_limit(second, &Method::GET, UNMATCHED), second);
     }
 

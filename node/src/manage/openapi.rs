@@ -11,7 +11,8 @@ use caxton_api::{paths, types::Problem};
 use utoipa::{
     PartialSchema as _, ToSchema as _,
     openapi::{
-        ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
+        ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+        ResponseBuilder,
         path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
@@ -36,7 +37,8 @@ const PROBLEM: &str = "Problem";
 #[must_use]
 pub fn openapi_json() -> String {
     let document = routes().into_openapi();
-    let mut text = serde_json::to_string_pretty(&document).expect("a document of strings has a form in JSON");
+    let mut text =
+        serde_json::to_string_pretty(&document).expect("a document of strings has a form in JSON");
     text.push('\n');
     text
 }
@@ -56,7 +58,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(actors::restart_actor))
         .routes(routes!(programs::list_programs, programs::upload_program))
         .routes(routes!(agents::list_agents))
-        .routes(routes!(agents::get_agent, deploy::deploy_agent, agents::remove_agent))
+        .routes(routes!(
+            agents::get_agent,
+            deploy::deploy_agent,
+            agents::remove_agent
+        ))
         .routes(routes!(agents::start_agent))
         .routes(routes!(agents::stop_agent))
         .routes(routes!(agents::roll_back_agent))
@@ -72,9 +78,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(dead_letters::replay_dead_letter));
     let document = all.get_openapi_mut();
     for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             add_problems(operation, path);
+        }
+        let post = item.post.as_mut().filter(|_| path == paths::AGENT_ROLLBACK);
+        if let Some(RefOr::T(body)) = post.and_then(|post| post.request_body.as_mut()) {
+            // Without a body it goes back to the version before.
+            body.required = Some(Required::False);
         }
     }
     all
@@ -90,7 +106,10 @@ fn frame() -> OpenApi {
              (RFC 9457) with a stable code; `caxton explain CODE` tells more about each.",
         ))
         .license(Some(
-            LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build(),
+            LicenseBuilder::new()
+                .name("Apache-2.0")
+                .identifier(Some("Apache-2.0"))
+                .build(),
         ))
         .build();
     let bearer = HttpBuilder::new()
@@ -102,17 +121,26 @@ fn frame() -> OpenApi {
         .description("The request was not carried out")
         .content(
             PROBLEM_JSON,
-            ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build(),
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name(Problem::name())))
+                .build(),
         )
         .build();
     let mut document = OpenApiBuilder::new()
         .info(info)
-        .security(Some([SecurityRequirement::new(API_KEY, Vec::<String>::new())]))
+        .security(Some([SecurityRequirement::new(
+            API_KEY,
+            Vec::<String>::new(),
+        )]))
         .build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(API_KEY, SecurityScheme::Http(bearer));
-    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
-    components.responses.insert(PROBLEM.to_owned(), RefOr::T(problem));
+    components
+        .schemas
+        .insert(Problem::name().into_owned(), Problem::schema());
+    components
+        .responses
+        .insert(PROBLEM.to_owned(), RefOr::T(problem));
     document
 }
 
@@ -132,7 +160,11 @@ fn add_problems(operation: &mut Operation, path: &str) {
     }
     for status in statuses {
         let problem = || RefOr::Ref(Ref::from_response_name(PROBLEM));
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(problem);
+        operation
+            .responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert_with(problem);
     }
 }
 
@@ -144,7 +176,10 @@ pub(super) async fn get_openapi(
     _caller: Caller,
     _none: NoQuery,
 ) -> ([(HeaderName, &'static str); 1], axum::body::Bytes) {
-    ([(header::CONTENT_TYPE, "application/json")], plane.document())
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        plane.document(),
+    )
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ pub(super) const LIMIT_MAX: usize = 1_000;
 pub(super) fn limit(asked: Option<usize>) -> Answer<usize> {
     match asked.unwrap_or(LIMIT_DEFAULT) {
         limit @ 1..=LIMIT_MAX => Ok(limit),
-        other => Err(Failure::invalid(format!("limit is {other}, and may be 1 to {LIMIT_MAX}"))),
+        other => Err(Failure::invalid(format!(
+            "limit is {other}, and may be 1 to {LIMIT_MAX}"
+        ))),
     }
 }
 
@@ -27,10 +29,18 @@ pub(super) fn bad_cursor() -> Failure {
 }
 
 /// The first `limit` of `items`, which may be one more than that; `cursor_of` names the last.
-pub(super) fn page<T>(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Page<T> {
+pub(super) fn page<T>(
+    mut items: Vec<T>,
+    limit: usize,
+    cursor_of: impl Fn(&T) -> String,
+) -> Page<T> {
     let more = items.len() > limit;
     items.truncate(limit);
-    let next = if more { items.last().map(cursor_of) } else { None };
+    let next = if more {
+        items.last().map(cursor_of)
+    } else {
+        None
+    };
     Page { items, next }
 }
 

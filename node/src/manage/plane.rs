@@ -94,8 +94,16 @@ impl Plane {
         resource: Resource,
     ) -> Answer<Permitted<'_>> {
         let right = Right::new(action, resource);
-        let permit = self.app.tree.trust.borrow().authorize(&caller.0, right, self.now())?;
-        Ok(Permitted { app: &self.app, permit })
+        let permit = self
+            .app
+            .tree
+            .trust
+            .borrow()
+            .authorize(&caller.0, right, self.now())?;
+        Ok(Permitted {
+            app: &self.app,
+            permit,
+        })
     }
 
     /// The same, to see the node as a whole.
@@ -133,10 +141,12 @@ impl Plane {
     /// # Errors
     /// There is none.
     pub(super) fn stream_place(&self) -> Answer<OwnedSemaphorePermit> {
-        Arc::clone(&self.streams).try_acquire_owned().map_err(|_full| {
-            let detail = format!("{STREAMS_MAX} streams are open, which is the most");
-            Failure::new(codes::BUSY, detail).retry_after(STREAM_RETRY_S)
-        })
+        Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_full| {
+                let detail = format!("{STREAMS_MAX} streams are open, which is the most");
+                Failure::new(codes::BUSY, detail).retry_after(STREAM_RETRY_S)
+            })
     }
 
     /// The OpenAPI document.

@@ -108,7 +108,12 @@ impl Failure {
 
     /// The body.
     fn problem(&self, trace: TraceId) -> Problem {
-        let Inside { code, detail, findings, .. } = &*self.0;
+        let Inside {
+            code,
+            detail,
+            findings,
+            ..
+        } = &*self.0;
         Problem {
             kind: format!("urn:caxton:error:{}", code.code),
             title: code.title.to_owned(),
@@ -153,10 +158,13 @@ impl Failure {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(codes::TOO_LARGE, "the request is too large")
             }
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                Self::new(codes::UNSUPPORTED_MEDIA, "the content type is not one that this path takes")
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(
+                codes::UNSUPPORTED_MEDIA,
+                "the content type is not one that this path takes",
+            ),
+            other if other.is_client_error() => {
+                Self::bad_request("the request cannot be understood")
             }
-            other if other.is_client_error() => Self::bad_request("the request cannot be understood"),
             _ => Self::new(codes::INTERNAL, "the request could not be carried out"),
         }
     }
@@ -192,7 +200,11 @@ mod tests {
         let answer = failure.render(answer, trace);
         let (head, body) = answer.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        (head.status, head.headers, serde_json::from_slice(&bytes).unwrap())
+        (
+            head.status,
+            head.headers,
+            serde_json::from_slice(&bytes).unwrap(),
+        )
     }
 
     #[tokio::test]
@@ -213,7 +225,10 @@ mod tests {
     async fn not_authenticated_says_how_and_busy_says_when() {
         let (status, headers, _) = rendered(Failure::new(codes::UNAUTHENTICATED, "who?")).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
-        assert_eq!(headers.get(header::WWW_AUTHENTICATE).unwrap(), "Bearer realm=\"caxton\"");
+        assert_eq!(
+            headers.get(header::WWW_AUTHENTICATE).unwrap(),
+            "Bearer realm=\"caxton\""
+        );
         let (_, headers, _) = rendered(Failure::new(codes::BUSY, "full").retry_after(3)).await;
         assert_eq!(headers.get(header::RETRY_AFTER).unwrap(), "3");
     }
@@ -226,7 +241,14 @@ mod tests {
 
     #[test]
     fn errors_of_the_library_have_a_code() {
-        for (status, code) in [(404, "CX0404"), (405, "CX0405"), (413, "CX0416"), (415, "CX0415"), (431, "CX0400"), (502, "CX0500")] {
+        for (status, code) in [
+            (404, "CX0404"),
+            (405, "CX0405"),
+            (413, "CX0416"),
+            (415, "CX0415"),
+            (431, "CX0400"),
+            (502, "CX0500"),
+        ] {
             let failure = Failure::of_status(StatusCode::from_u16(status).unwrap());
             assert_eq!(failure.code().code, code);
         }

@@ -19,9 +19,15 @@ use super::{
 };
 use crate::{demos::Demo, wasm};
 
+/// How the document describes a body of bytes.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct WasmBytes(Vec<u8>);
+
 /// Checks, compiles and keeps a program. The same bytes again are known already.
 #[utoipa::path(post, path = paths::PROGRAMS, tag = "programs",
-    request_body(content = inline(Vec<u8>), content_type = "application/wasm", description = "A component of the world `caxton:agent`, or a core module that embeds that component type"),
+    request_body(content = inline(WasmBytes), content_type = "application/wasm", description = "A component of the world `caxton:agent`, or a core module that embeds that component type"),
     responses((status = 200, description = "It was known", body = Program),
         (status = 201, description = "It was compiled and is kept", body = Program),
         (status = 413, description = "The program is too large", body = Problem, content_type = "application/problem+json"),
@@ -35,8 +41,14 @@ pub(super) async fn upload_program(
 ) -> Answer<(StatusCode, Json<Program>)> {
     let node = plane.permit(&caller, Action::Deploy, Resource::Node)?;
     let uploaded = node.wasm.upload(Arc::from(&*bytes)).await?;
-    let demo = wasm::Wasm::demos().iter().find(|demo| demo.digest() == Some(uploaded.digest));
-    let status = if uploaded.cached { StatusCode::OK } else { StatusCode::CREATED };
+    let demo = wasm::Wasm::demos()
+        .iter()
+        .find(|demo| demo.digest() == Some(uploaded.digest));
+    let status = if uploaded.cached {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     let program = Program {
         digest: uploaded.digest.to_string(),
         bytes: uploaded.bytes,
@@ -79,7 +91,9 @@ fn listed(programs: &wasm::Wasm, after: Option<&str>, limit: usize) -> Answer<Ve
         took_us: 0,
         demo: demo.map(|demo| format!("demo:{}", demo.name)),
     };
-    let named = demos.iter().map(|demo| listed(format!("demo:{}", demo.name), Some(demo)));
+    let named = demos
+        .iter()
+        .map(|demo| listed(format!("demo:{}", demo.name), Some(demo)));
     let stored = programs.stored()?.into_iter().map(|digest| {
         let demo = demos.iter().find(|demo| demo.digest() == Some(digest));
         listed(digest.to_string(), demo)

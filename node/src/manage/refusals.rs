@@ -129,7 +129,8 @@ impl From<ProgramError> for Failure {
             ProgramError::Unknown(_) => Self::not_found(error.to_string()),
             ProgramError::Damaged { .. } => Self::internal("the program's file is damaged", &error),
             ProgramError::Io { .. } => {
-                Self::new(codes::NOT_DURABLE, "the folder of programs cannot be used").because(&error)
+                Self::new(codes::NOT_DURABLE, "the folder of programs cannot be used")
+                    .because(&error)
             }
         }
     }
@@ -140,7 +141,9 @@ impl From<UploadError> for Failure {
         match error {
             UploadError::Compile(error) => of_compile(&error),
             UploadError::Store(error) => error.into(),
-            UploadError::Demo(_) => Self::internal("the demo inside this binary is damaged", &error),
+            UploadError::Demo(_) => {
+                Self::internal("the demo inside this binary is damaged", &error)
+            }
             UploadError::Stopping => Self::new(codes::NOT_READY, error.to_string()),
         }
     }
@@ -148,10 +151,10 @@ impl From<UploadError> for Failure {
 
 fn of_compile(error: &CompileError) -> Failure {
     match error {
-        CompileError::Refused(refusal) => {
-            Failure::new(codes::PROGRAM_REFUSED, refusal.to_string())
+        CompileError::Refused(refusal) => Failure::new(codes::PROGRAM_REFUSED, refusal.to_string()),
+        CompileError::TooExpensive { .. } => {
+            Failure::new(codes::PROGRAM_REFUSED, error.to_string())
         }
-        CompileError::TooExpensive { .. } => Failure::new(codes::PROGRAM_REFUSED, error.to_string()),
         CompileError::Busy { .. } => {
             Failure::new(codes::BUSY, error.to_string()).retry_after(RETRY_AFTER_S)
         }
@@ -183,7 +186,12 @@ impl From<LimitError> for Failure {
         match &error {
             LimitError::Unknown { name } => {
                 let close = nearest(name, LIMITS.iter().map(|info| info.name));
-                failure.findings(close.map(|close| format!("did you mean `{close}`?")).into_iter().collect())
+                failure.findings(
+                    close
+                        .map(|close| format!("did you mean `{close}`?"))
+                        .into_iter()
+                        .collect(),
+                )
             }
             LimitError::OutOfRange { .. } | LimitError::Order { .. } => failure,
         }
@@ -204,7 +212,11 @@ mod tests {
 
     fn check(failure: impl Into<Failure>, code: &str, status: u16) {
         let failure = failure.into();
-        assert_eq!((failure.code().code, failure.code().status), (code, status), "{failure:?}");
+        assert_eq!(
+            (failure.code().code, failure.code().status),
+            (code, status),
+            "{failure:?}"
+        );
     }
 
     #[test]
@@ -213,7 +225,11 @@ mod tests {
         check(Refusal::UnknownReceiver(receiver.clone()), "CX0404", 404);
         check(Refusal::Stopped(receiver), "CX0409", 409);
         check(Refusal::TooLarge { bytes: 2, max: 1 }, "CX0416", 413);
-        check(Refusal::NotDurable(LedgerError::Unwritable("full".into())), "CX0507", 503);
+        check(
+            Refusal::NotDurable(LedgerError::Unwritable("full".into())),
+            "CX0507",
+            503,
+        );
         check(Refusal::NotDurable(LedgerError::Busy), "CX0429", 429);
         check(Refusal::Draining, "CX0503", 503);
     }
@@ -222,12 +238,28 @@ mod tests {
     fn each_answer_of_the_registry_has_its_code() {
         let address: caxton_capabilities::Address = "acme/one".parse().unwrap();
         let trial = |kind| {
-            RegistryError::Trial(Fault { kind, reason: "no".into(), own: None, lasting: false })
+            RegistryError::Trial(Fault {
+                kind,
+                reason: "no".into(),
+                own: None,
+                lasting: false,
+            })
         };
         check(RegistryError::Unknown(address.clone()), "CX0404", 404);
         check(RegistryError::UnderWay(address), "CX0409", 409);
-        check(RegistryError::Plan(PlanError::VersionMismatch { current: 1, wanted: 0 }), "CX0412", 412);
-        check(RegistryError::Plan(PlanError::NoSuchVersion(1)), "CX0404", 404);
+        check(
+            RegistryError::Plan(PlanError::VersionMismatch {
+                current: 1,
+                wanted: 0,
+            }),
+            "CX0412",
+            412,
+        );
+        check(
+            RegistryError::Plan(PlanError::NoSuchVersion(1)),
+            "CX0404",
+            404,
+        );
         check(trial("trap"), "CX0414", 422);
         check(trial("at-capacity"), "CX0508", 503);
         check(RegistryError::NotRunning, "CX0503", 503);
@@ -235,9 +267,16 @@ mod tests {
 
     #[test]
     fn a_program_that_is_at_fault_is_not_an_error_of_ours() {
-        let expensive = CompileError::TooExpensive { limit: "cpu", max: "10 s".into() };
+        let expensive = CompileError::TooExpensive {
+            limit: "cpu",
+            max: "10 s".into(),
+        };
         check(UploadError::Compile(expensive), "CX0413", 422);
-        check(UploadError::Compile(CompileError::Busy { waiting: 3 }), "CX0429", 429);
+        check(
+            UploadError::Compile(CompileError::Busy { waiting: 3 }),
+            "CX0429",
+            429,
+        );
         check(ResolveError::Malformed, "CX0422", 422);
         check(ResolveError::UnknownDemo { known: vec![] }, "CX0404", 404);
     }
@@ -245,7 +284,10 @@ mod tests {
     #[test]
     fn a_near_miss_is_named_and_a_far_one_is_not() {
         let known = ["memory_bytes", "cpu", "wall"];
-        assert_eq!(nearest("memory_byte", known.into_iter()), Some("memory_bytes"));
+        assert_eq!(
+            nearest("memory_byte", known.into_iter()),
+            Some("memory_bytes")
+        );
         assert_eq!(nearest("colour", known.into_iter()), None);
     }
 }

@@ -70,8 +70,15 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
     let _end_all = end.clone().drop_guard();
-    let tasks = Tasks { connections: connections.clone(), end };
-    let server = Arc::new(Server { router: router(&plane), app: Arc::clone(&app), tasks });
+    let tasks = Tasks {
+        connections: connections.clone(),
+        end,
+    };
+    let server = Arc::new(Server {
+        router: router(&plane),
+        app: Arc::clone(&app),
+        tasks,
+    });
     let places = Arc::new(Semaphore::new(app.config.api.connections_max));
     loop {
         let accepted = tokio::select! {
@@ -92,7 +99,9 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
             continue;
         };
         let serving = Arc::clone(&server);
-        server.tasks.execute(async move { serving.connection(socket, peer, place).await });
+        server
+            .tasks
+            .execute(async move { serving.connection(socket, peer, place).await });
     }
     drop(listener);
     connections.close();
@@ -154,7 +163,10 @@ impl Server {
         let service = service_fn(|request| self.request(request, peer, activity.begin()));
         let builder = builder(api, self.tasks.clone(), stream.get_ref().1.alpn_protocol());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let patience = Patience { first: api.header_timeout, between: api.keep_alive };
+        let patience = Patience {
+            first: api.header_timeout,
+            between: api.keep_alive,
+        };
         let mut closing: Option<Instant> = None;
         loop {
             let due = activity.due(patience);
@@ -246,5 +258,9 @@ fn builder(api: &Api, tasks: Tasks, alpn: Option<&[u8]>) -> auto::Builder<Tasks>
         .max_send_buf_size(H2_SEND_BYTES_MAX)
         .keep_alive_interval(H2_PING_EVERY)
         .keep_alive_timeout(H2_PING_TIMEOUT);
-    if alpn == Some(b"h2") { builder.http2_only() } else { builder.http1_only() }
+    if alpn == Some(b"h2") {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
+    }
 }

@@ -59,9 +59,11 @@ pub(super) struct Standing {
 
 impl Standing {
     fn holds(&self) -> bool {
-        self.rights
-            .iter()
-            .all(|right| self.plane.permit(&self.caller, right.action, right.resource.clone()).is_ok())
+        self.rights.iter().all(|right| {
+            self.plane
+                .permit(&self.caller, right.action, right.resource.clone())
+                .is_ok()
+        })
     }
 }
 
@@ -85,7 +87,13 @@ impl<S: Source> Open<S> {
         match next {
             Next::Item(id, item) => {
                 let data = serde_json::to_string(&item).ok()?;
-                Some((Event::default().event(S::EVENT).id(id.to_string()).data(data), true))
+                Some((
+                    Event::default()
+                        .event(S::EVENT)
+                        .id(id.to_string())
+                        .data(data),
+                    true,
+                ))
             }
             Next::Lagged(lost) => {
                 let data = format!("{{\"lost\":{lost}}}");
@@ -103,7 +111,12 @@ pub(super) fn answer<S: Source>(
     stop: CancellationToken,
     place: OwnedSemaphorePermit,
 ) -> Response {
-    let open = Open { source, standing, stop, _place: place };
+    let open = Open {
+        source,
+        standing,
+        stop,
+        _place: place,
+    };
     let events = stream::unfold(Some(open), async |open| {
         let mut open = open?;
         let (event, more) = open.event().await?;
