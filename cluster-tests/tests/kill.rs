@@ -80,9 +80,8 @@ fn what_was_acknowledged_survives_fifty_kills_and_is_handled_once() -> Result<()
             let kill = async {
                 tokio::time::sleep(after).await;
                 node.kill().unwrap();
-                Vec::new()
             };
-            let (sent, _) =
+            let (sent, ()) =
                 futures_util::future::join(futures_util::future::join_all(senders), kill).await;
             sent
         });
