@@ -193,6 +193,9 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<Vec<Acceptance>, LedgerError>>;
 
     /// Unsettled messages of `agent` in order of acceptance, after `after`, `limit` at most.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     fn pending(
         &self,
         agent: AgentId,
@@ -201,9 +204,15 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> Result<Vec<Pending>, LedgerError>;
 
     /// A committed key of `agent`. Reads come from memory or the page cache.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     fn kv_get(&self, agent: AgentId, key: &str) -> Result<Option<Vec<u8>>, LedgerError>;
 
     /// Committed keys of `agent` that start with `prefix`, in byte order, after `after`, `limit` at most.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     fn kv_keys(
         &self,
         agent: AgentId,
@@ -223,6 +232,9 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<(), LedgerError>>;
 
     /// Every agent's record, by address.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     fn agents(&self) -> Result<Vec<AgentRecord>, LedgerError>;
 
     /// Adds a dead letter that was never durable.

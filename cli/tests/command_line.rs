@@ -1,4 +1,8 @@
 //! The binary as a script meets it: streams, exit codes and forms, with no node anywhere.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as the tests do"
+)]
 
 use std::{
     fs,

@@ -1,4 +1,8 @@
 //! `kill -9` at random moments under load: what was acknowledged is handled, and once.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as the tests do"
+)]
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,5 +1,9 @@
 //! The house's rules, held against its files: which crate may use which, what a core may not touch,
 //! that documents point at things that exist.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as the tests do"
+)]
 
 use std::{
     collections::BTreeMap,

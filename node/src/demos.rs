@@ -15,8 +15,6 @@ pub(crate) struct Demo {
     pub(crate) services: &'static [&'static str],
     /// Limits that it needs beyond the defaults.
     pub(crate) limits: &'static [(&'static str, u64)],
-    /// What it does, in a line.
-    pub(crate) about: &'static str,
     bytes: &'static [u8],
     compressed: bool,
 }
@@ -27,13 +25,12 @@ const MANIFEST: &str = include_str!("../../sandbox/demos/wasm/manifest.toml");
 const UNPACKED_MAX: u64 = 64 << 20;
 
 macro_rules! demo {
-    ($name:literal, $file:literal, $compressed:literal, $protocols:expr, $services:expr, $limits:expr, $about:literal) => {
+    ($name:literal, $file:literal, $compressed:literal, $protocols:expr, $services:expr, $limits:expr) => {
         Demo {
             name: $name,
             protocols: $protocols,
             services: $services,
             limits: $limits,
-            about: $about,
             bytes: include_bytes!(concat!("../../sandbox/demos/wasm/", $file)),
             compressed: $compressed,
         }
@@ -64,50 +61,17 @@ const CONTRACTS: &[&str] = &["request", "contract-net"];
 
 /// All of them.
 pub(crate) static DEMOS: &[Demo] = &[
-    demo!(
-        "echo",
-        "echo.wasm",
-        false,
-        &[],
-        &[],
-        &[],
-        "answers a request with its content (Rust)"
-    ),
-    demo!(
-        "tally",
-        "tally.wasm",
-        false,
-        &[],
-        &[],
-        &[],
-        "keeps durable tallies (Rust)"
-    ),
-    demo!(
-        "ping",
-        "ping.wasm",
-        false,
-        &[],
-        &[],
-        &[],
-        "asks pong and passes its answer on (Rust)"
-    ),
-    demo!(
-        "pong",
-        "pong.wasm",
-        false,
-        &[],
-        &["pong"],
-        &[],
-        "answers ping (Rust)"
-    ),
+    demo!("echo", "echo.wasm", false, &[], &[], &[]),
+    demo!("tally", "tally.wasm", false, &[], &[], &[]),
+    demo!("ping", "ping.wasm", false, &[], &[], &[]),
+    demo!("pong", "pong.wasm", false, &[], &["pong"], &[]),
     demo!(
         "dispatcher",
         "dispatcher.wasm",
         false,
         CONTRACTS,
         &[],
-        WHOLE_TEXT,
-        "counts the words of a text by contracting counters (Rust)"
+        WHOLE_TEXT
     ),
     demo!(
         "counter-rust",
@@ -115,8 +79,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         false,
         CONTRACTS,
         &["word-count"],
-        ONE_CHUNK,
-        "counts words (Rust)"
+        ONE_CHUNK
     ),
     demo!(
         "counter-c",
@@ -124,8 +87,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         false,
         CONTRACTS,
         &["word-count"],
-        ONE_CHUNK,
-        "counts words (C)"
+        ONE_CHUNK
     ),
     demo!(
         "counter-js",
@@ -133,8 +95,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         true,
         CONTRACTS,
         &["word-count"],
-        ONE_CHUNK,
-        "counts words (JavaScript)"
+        ONE_CHUNK
     ),
     demo!(
         "counter-python",
@@ -142,8 +103,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         true,
         CONTRACTS,
         &["word-count"],
-        ONE_CHUNK,
-        "counts words (Python)"
+        ONE_CHUNK
     ),
 ];
 

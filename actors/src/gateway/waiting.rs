@@ -85,16 +85,6 @@ impl Waiting {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.by_conversation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .map(Vec::len)
-            .sum()
-    }
 }
 
 /// A wait. Dropping it forgets the waiter.
