@@ -24,10 +24,7 @@ mod trace;
 mod wasm;
 mod wiring;
 
-use std::{
-    io,
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 pub use caxton_sandbox::compile_child;
 pub use identity::IdentityError;
@@ -35,7 +32,10 @@ pub use manage::openapi_json;
 pub use node::{Ready, Secret, StartNodeError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{config::Config, node::{Node, tell_systemd}};
+use crate::{
+    config::Config,
+    node::{Node, tell_systemd},
+};
 
 /// The node ended without having done its work.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +71,19 @@ pub async fn run(config: Config, on_ready: impl FnOnce(&Ready)) -> Result<Ended,
     let (node, ready) = Node::start(config).await?;
     on_ready(&ready);
     drop(ready);
-    tell_systemd(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("ready")]);
+    tell_systemd(&[
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Status("ready"),
+    ]);
     let gave_up = wait(&node, &mut signals).await;
-    tell_systemd(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("draining")]);
-    tracing::info!(grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), "draining");
+    tell_systemd(&[
+        sd_notify::NotifyState::Stopping,
+        sd_notify::NotifyState::Status("draining"),
+    ]);
+    tracing::info!(
+        grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+        "draining"
+    );
     let app = std::sync::Arc::clone(&node.app);
     let (lost, forced) = tokio::select! {
         lost = node.stop(grace) => (lost, false),
