@@ -272,7 +272,7 @@ fn human(done: &[Deployed]) -> String {
             agent.id,
         ));
         for change in deployed.changes.iter().filter(|_| deployed.dry_run) {
-            let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+            let side = |value: &Option<String>| readable(&change.field, value.as_deref());
             let line = format!(
                 "{}: {} → {}",
                 change.field,
@@ -283,6 +283,15 @@ fn human(done: &[Deployed]) -> String {
         }
     }
     text
+}
+
+/// One side of a change, in the unit that the field's name tells.
+fn readable(field: &str, value: Option<&str>) -> String {
+    let value = value.unwrap_or("-");
+    match value.parse::<u64>() {
+        Ok(count) if field.ends_with("_bytes") => values::bytes(count),
+        _ => value.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -107,16 +107,23 @@ fn a_plan_shows_what_would_change() {
         outcome: "updated".into(),
         dry_run: true,
         agent,
-        changes: vec![Change {
-            field: "program".into(),
-            from: Some("sha256:a".into()),
-            to: Some("sha256:b".into()),
-        }],
+        changes: vec![
+            Change {
+                field: "program".into(),
+                from: Some("sha256:a".into()),
+                to: Some("sha256:b".into()),
+            },
+            Change {
+                field: "limits.memory_bytes".into(),
+                from: None,
+                to: Some("33554432".into()),
+            },
+        ],
         took_us: 10,
     };
     let drawn = anstream::adapter::strip_str(&human(&[deployed])).to_string();
     assert_eq!(
         drawn,
-        "ping  would be updated  version 2  running  agt_1\n  program: sha256:a → sha256:b\n"
+        "ping  would be updated  version 2  running  agt_1\n  program: sha256:a → sha256:b\n  limits.memory_bytes: - → 32 MiB\n"
     );
 }

@@ -145,7 +145,7 @@ async fn suggest_agent(client: &Client, name: &str, error: CliError) -> CliError
 
 fn suggested(error: CliError, name: &str, names: &[String], list: &str) -> CliError {
     match suggest::nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => error.fix_first(format!("did you mean `{near}`?")),
+        Some(near) => error.fix(list).fix_first(format!("did you mean `{near}`?")),
         None => error.fix(list),
     }
 }

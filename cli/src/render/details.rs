@@ -131,13 +131,25 @@ fn one_line(item: &Value, wide: bool, now: Timestamp) -> String {
     let Value::Object(fields) = item else {
         return values::harmless(&table::plain(item), false);
     };
-    let parts: Vec<String> = fields
+    let mut shown: Vec<(&String, &Value)> = fields
         .iter()
         .filter(|(_, value)| !is_empty(value) && **value != Value::Bool(false))
+        .collect();
+    // What it is called comes first, the rest by name.
+    shown.sort_by_key(|(name, _)| !matches!(name.as_str(), "version" | "name"));
+    let parts: Vec<String> = shown
+        .into_iter()
         .map(|(name, value)| match value {
             Value::Bool(_) => label(name),
             Value::String(time) if is_time(name) && !wide => {
                 format!("{} {}", label(name), values::relative(now, time))
+            }
+            Value::String(text) if !wide => {
+                format!(
+                    "{} {}",
+                    label(name),
+                    values::harmless(&table::short_digest(text), false)
+                )
             }
             other => format!("{} {}", label(name), scalar(name, other, wide, now)),
         })
@@ -177,6 +189,6 @@ mod tests {
             );
         }
         assert!(!drawn.contains("services"), "an empty list says nothing");
-        assert!(drawn.contains("version 2") && drawn.contains("current"));
+        assert!(drawn.contains("  version 2 · current · deployed 2m\n"));
     }
 }

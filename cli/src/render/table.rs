@@ -287,6 +287,19 @@ mod tests {
     }
 
     #[test]
+    fn an_id_is_whole_on_the_narrowest_terminal() {
+        let columns = [
+            column("ID", "id", Show::Id),
+            column("WHY", "why", Show::Text),
+        ];
+        let id = "agt_01m7z17kk9e008jr3nv9yqw8re";
+        let rows = [json!({ "id": id, "why": "because it is so" })];
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        let drawn = render(&columns, &rows, false, Some(12), now);
+        assert!(drawn.contains(&format!("{id}  because…\n")), "{drawn}");
+    }
+
+    #[test]
     fn digests_are_short_and_other_texts_are_whole() {
         let hex = "0123456789abcdef".repeat(4);
         assert_eq!(short_digest(&format!("sha256:{hex}")), "sha256:01234567…");
