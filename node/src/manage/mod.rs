@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server ...... sockets, TLS, connections      activity, patience .. what ends a slow connection
+//! kept ........ a body that outlives its handler
 //! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
@@ -25,6 +26,7 @@ mod deploy;
 mod extract;
 mod fold;
 mod health;
+mod kept;
 mod logs;
 mod messages;
 mod metrics;

@@ -33,6 +33,7 @@ use super::{
     activity::{Activity, Due, Patience, Underway},
     authenticate::authenticate,
     extract::Peer,
+    kept::Kept,
     observe::observe,
     openapi,
     patience::Patient,
@@ -210,18 +211,21 @@ impl Server {
         let router = self.router.clone();
         let limit = self.app.config.api.request_timeout;
         async move {
-            let mut request = request.map(Body::new);
+            let (head, body) = request.into_parts();
+            let body = Kept::new(body);
+            let mut request = Request::from_parts(head, Body::new(body.clone()));
             request.extensions_mut().insert(Peer(peer));
             let answer = router.oneshot(request).await?;
             if !is_stream(&answer) {
                 underway.must_be_taken_by(Instant::now() + limit);
             }
-            let (head, body) = answer.into_parts();
-            let body = body.map_frame(move |frame| {
-                let _until_the_last = &underway;
-                frame
-            });
-            Ok(Response::from_parts(head, Body::new(body)))
+            let until_the_last = (underway, body);
+            Ok(answer.map(|answer| {
+                Body::new(answer.map_frame(move |frame| {
+                    let _held = &until_the_last;
+                    frame
+                }))
+            }))
         }
     }
 }
