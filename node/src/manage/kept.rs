@@ -61,7 +61,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_outlives_the_handler_that_drops_it_and_is_read_as_itself() {
-        struct Told(Full<Bytes>, Arc<()>);
+        struct Told {
+            text: Full<Bytes>,
+            _alive: Arc<()>,
+        }
         impl Body for Told {
             type Data = Bytes;
             type Error = std::convert::Infallible;
@@ -69,11 +72,14 @@ mod tests {
                 mut self: Pin<&mut Self>,
                 context: &mut Context<'_>,
             ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-                Pin::new(&mut self.0).poll_frame(context)
+                Pin::new(&mut self.text).poll_frame(context)
             }
         }
         let alive = Arc::new(());
-        let kept = Kept::new(Told(Full::from("abc"), Arc::clone(&alive)));
+        let kept = Kept::new(Told {
+            text: Full::from("abc"),
+            _alive: Arc::clone(&alive),
+        });
         let handed = kept.clone();
         assert_eq!(handed.collect().await.unwrap().to_bytes(), "abc");
         assert_eq!(Arc::strong_count(&alive), 2);

@@ -18,6 +18,7 @@ use super::{
     group::{Bounds, Counters, Group, MarkRow, NewMessage, SettlementRow},
     sweep::{BATCH_ROWS, Cursor},
     tables::{MessageRow, RowError, agent_key, decode, encode, message_key},
+    writer::{Gate, WAITING_BYTES_MAX, WAITING_MAX, WAITING_NEW_MAX},
 };
 
 /// A clock that stands.
@@ -210,4 +211,35 @@ fn rows_keep_their_bytes() {
         \u{1e}cnv_00000000000000000000000002\u{0}\u{1}\u{5}label\u{0}\u{1}\u{7}\u{a}text/plain\
         \u{10}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\u{1}\u{1}\u{20}00000000000000000000000000000001\u{3}";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn the_last_places_are_for_the_ends_of_reactions() {
+    let gate = Gate::default();
+    let accepts = (0..WAITING_MAX)
+        .take_while(|_| gate.enter(1, WAITING_NEW_MAX).is_ok())
+        .count();
+    assert_eq!(accepts, WAITING_NEW_MAX);
+    let settles = (0..WAITING_MAX)
+        .take_while(|_| gate.enter(1, WAITING_MAX).is_ok())
+        .count();
+    assert_eq!(accepts + settles, WAITING_MAX);
+    assert!(
+        settles >= 1_000,
+        "{settles} places are too few for what is under way"
+    );
+    gate.leave(1);
+    assert!(gate.enter(1, WAITING_NEW_MAX).is_err());
+    assert!(gate.enter(1, WAITING_MAX).is_ok());
+}
+
+#[test]
+fn waiting_bytes_are_bounded_and_one_large_operation_still_passes() {
+    let gate = Gate::default();
+    gate.enter(WAITING_BYTES_MAX * 2, WAITING_MAX).unwrap();
+    assert!(gate.enter(1, WAITING_MAX).is_err());
+    gate.leave(WAITING_BYTES_MAX * 2);
+    gate.enter(WAITING_BYTES_MAX - 1, WAITING_MAX).unwrap();
+    gate.enter(1, WAITING_MAX).unwrap();
+    assert!(gate.enter(1, WAITING_MAX).is_err());
 }

@@ -100,7 +100,10 @@ async fn path(
 ) -> Result<(), CliError> {
     for agent in AGENTS {
         progress.step(&format!("  deploying {agent} …"));
-        let deployed = deploy(client, agent).await?;
+        let deployed = deploy(client, agent).await.map_err(|error| {
+            let what = format!("demo:{agent}: {}", error.what);
+            error.about(what)
+        })?;
         let took = micros(deployed.took_us);
         progress.done(&format!("✓ {agent} {}  {took}", deployed.agent.state));
     }
@@ -179,7 +182,8 @@ fn keep(app: &App, node: child::Node, of_node: &Contexts) -> Result<(), CliError
         home.display()
     ));
     app.terminal.hint(&format!(
-        "  next  caxton --context {CONTEXT} agent list        stop  kill {pid} && caxton context remove {CONTEXT} --yes"
+        "  next  caxton --context {CONTEXT} agent list        stop  kill {pid} && caxton context remove {CONTEXT} --yes && rm -r {}",
+        home.display()
     ));
     Ok(())
 }
