@@ -1,3 +1,5 @@
+//! What contexts are written as, read from, and refused for.
+
 use super::*;
 
 fn mode(path: &Path) -> u32 {

@@ -1,3 +1,5 @@
+//! What `agent deploy` asks for and shows.
+
 use caxton_api::types::{Agent, Change};
 use clap::Parser;
 

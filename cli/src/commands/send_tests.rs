@@ -1,3 +1,5 @@
+//! What `message send` makes of its flags.
+
 use clap::Parser;
 
 use super::*;

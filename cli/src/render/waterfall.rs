@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn columns_give_way_on_a_narrow_terminal() {
-        for (width, expected) in [(100, "RULE"), (80, "NODE")] {
+        for (width, expected) in [(90, "RULE"), (75, "NODE")] {
             let drawn = plain(&trace(), Some(width), false);
             assert!(
                 drawn.lines().all(|line| line.width() <= width),

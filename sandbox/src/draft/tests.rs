@@ -1,3 +1,5 @@
+//! What a reaction may ask for, bound by bound.
+
 use super::*;
 use crate::bindings::{Level, Performative};
 

@@ -20,8 +20,12 @@ try:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
     from cryptography.hazmat.primitives.asymmetric import mldsa
+    import cryptography
 except ImportError as missing:
     print(missing)
+    sys.exit(77)
+if int(cryptography.__version__.split(".")[0]) < 50:
+    print("cryptography", cryptography.__version__, "verifies no ML-DSA certificates")
     sys.exit(77)
 directory, now = sys.argv[1], datetime.datetime.fromtimestamp(int(sys.argv[2]), datetime.timezone.utc)
 read = lambda name: open(directory + "/" + name, "rb").read()
