@@ -13,7 +13,7 @@ use caxton_capabilities::{ConversationId, Principal};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{task::JoinSet, time::Instant};
 
-use super::core::{AfterFault, Core, Job, RetryPolicy, Verdict};
+use super::core::{AfterFault, Core, Job, Overtaken, RetryPolicy, Verdict};
 use crate::{
     conversation::KEPT_UNDER,
     envelope::{Delivery, Envelope, Performative, Step, TraceParent},
@@ -159,7 +159,10 @@ impl Actor for AgentActor {
             AgentMessage::Deliver(mut job) => {
                 job.place = Some(place);
                 let conversation = job.envelope.conversation;
-                let verdict = state.core.offered(*job, state.now_ms());
+                let verdict = match state.core.offered(*job, state.now_ms()) {
+                    Ok(verdict) => verdict,
+                    Err(Overtaken(job)) => state.overtaken(*job)?,
+                };
                 state.act(verdict).await?;
                 state.unpark(conversation).await?;
             }
@@ -208,18 +211,30 @@ impl AgentState {
         Ok(())
     }
 
-    /// Reads what the ledger holds beyond what was seen, in order.
+    /// Decides about a message that came after one that was accepted later.
+    fn overtaken(&mut self, job: Job) -> Result<Verdict, LedgerError> {
+        let Some(before) = job.sequence.and_then(|sequence| sequence.checked_sub(1)) else {
+            return Ok(Verdict::Seen);
+        };
+        let ledger = &self.arguments.gateway.parts().ledger;
+        let next = ledger.pending(self.arguments.port.id, before, 1)?;
+        let is_unsettled = next.iter().any(|row| Some(row.sequence) == job.sequence);
+        Ok(if is_unsettled {
+            self.core.recovered(job, self.now_ms())
+        } else {
+            Verdict::Seen
+        })
+    }
+
+    /// Runs what the ledger holds, in its order; what of it comes by mail afterwards is settled then.
     async fn catch_up(&mut self) -> Result<(), ActorProcessingErr> {
+        let mut read = 0;
         loop {
-            let port = &self.arguments.port;
-            let page =
-                self.arguments
-                    .gateway
-                    .parts()
-                    .ledger
-                    .pending(port.id, self.core.seen(), PAGE)?;
+            let ledger = &self.arguments.gateway.parts().ledger;
+            let page = ledger.pending(self.arguments.port.id, read, PAGE)?;
             let last = page.len() < PAGE;
             for pending in page {
+                read = pending.sequence;
                 let mut job = Job::new(
                     pending.envelope,
                     Some(pending.sequence),
@@ -228,7 +243,7 @@ impl AgentState {
                 );
                 job.attempts = pending.attempts;
                 let conversation = job.envelope.conversation;
-                let verdict = self.core.offered(job, self.now_ms());
+                let verdict = self.core.recovered(job, self.now_ms());
                 self.act(verdict).await?;
                 self.unpark(conversation).await?;
             }

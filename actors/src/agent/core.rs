@@ -85,13 +85,18 @@ pub(crate) enum Verdict {
     Run(Job),
     /// It waits behind another of its conversation.
     Parked,
-    /// It was seen before.
+    /// It is in hand already.
     Seen,
     /// Its act is illegal: refuse it.
     Illegal(Job, Illegal),
     /// Nobody wants an answer any more.
     TooLate(Job),
 }
+
+/// A message came after one that was accepted later: it is done already, or was overtaken on its way
+/// here. The ledger knows; what it still holds goes to [`Core::recovered`].
+#[derive(Debug)]
+pub(crate) struct Overtaken(pub(crate) Box<Job>);
 
 /// What is to be done with a message that failed.
 #[derive(Debug)]
@@ -117,7 +122,8 @@ pub(crate) struct Core {
     retry: RetryPolicy,
     conversations: Conversations,
     parked: HashMap<ConversationId, Parked>,
-    /// The highest place in the ledger that was seen; what is not above it was seen.
+    /// The highest place in the ledger that was seen. What is above it was not; what is below it may
+    /// have been overtaken: senders are told in the order of the ledger, but run as they please.
     seen: u64,
 }
 
@@ -133,11 +139,6 @@ impl Core {
             parked: HashMap::new(),
             seen: 0,
         }
-    }
-
-    /// The highest place in the ledger that was seen.
-    pub(crate) const fn seen(&self) -> u64 {
-        self.seen
     }
 
     /// Takes the protocols of a new version.
@@ -156,18 +157,33 @@ impl Core {
     }
 
     /// Decides about a message that arrived at `now_ms` (milliseconds since the Unix epoch).
-    pub(crate) fn offered(&mut self, job: Job, now_ms: u64) -> Verdict {
-        if let Some(sequence) = job.sequence {
-            if sequence <= self.seen {
-                return Verdict::Seen;
-            }
-            self.seen = sequence;
+    pub(crate) fn offered(&mut self, job: Job, now_ms: u64) -> Result<Verdict, Overtaken> {
+        if job.sequence.is_some_and(|sequence| sequence <= self.seen) {
+            return Err(Overtaken(Box::new(job)));
         }
+        Ok(self.recovered(job, now_ms))
+    }
+
+    /// The same for a message that the ledger holds as unsettled.
+    pub(crate) fn recovered(&mut self, job: Job, now_ms: u64) -> Verdict {
+        if self.holds(&job) {
+            return Verdict::Seen;
+        }
+        self.seen = self.seen.max(job.sequence.unwrap_or_default());
         if let Some(parked) = self.parked.get_mut(&job.envelope.conversation) {
             parked.behind.push_back(job);
             return Verdict::Parked;
         }
         self.judge(job, now_ms)
+    }
+
+    /// Whether a durable message waits here behind a failed one, or is that one.
+    fn holds(&self, job: &Job) -> bool {
+        let Some(parked) = self.parked.get(&job.envelope.conversation) else {
+            return false;
+        };
+        let mut held = parked.head.iter().chain(&parked.behind);
+        job.sequence.is_some() && held.any(|held| held.sequence == job.sequence)
     }
 
     fn judge(&mut self, job: Job, now_ms: u64) -> Verdict {

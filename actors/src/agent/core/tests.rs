@@ -56,35 +56,61 @@ fn run(verdict: Verdict) -> Job {
 #[tokio::test]
 async fn a_message_is_run_once_however_often_it_is_offered() {
     let mut core = core();
-    run(core.offered(job(Some(7), 1), 0));
-    assert!(matches!(core.offered(job(Some(7), 1), 0), Verdict::Seen));
-    assert!(matches!(core.offered(job(Some(3), 1), 0), Verdict::Seen));
-    run(core.offered(job(Some(8), 1), 0));
+    run(core.offered(job(Some(7), 1), 0).unwrap());
+    assert!(core.offered(job(Some(7), 1), 0).is_err());
+    run(core.offered(job(Some(8), 1), 0).unwrap());
+}
+
+#[tokio::test]
+async fn a_message_that_was_overtaken_is_run_when_the_ledger_still_holds_it() {
+    let mut core = core();
+    run(core.offered(job(Some(8), 1), 0).unwrap());
+    let Overtaken(late) = core.offered(job(Some(7), 2), 0).unwrap_err();
+    run(core.recovered(*late, 0));
+    run(core.offered(job(Some(9), 1), 0).unwrap());
+}
+
+#[tokio::test]
+async fn a_parked_message_that_is_read_again_is_not_taken_twice() {
+    let mut core = core();
+    let first = run(core.offered(job(Some(1), 1), 0).unwrap());
+    core.failed(first, &trap());
+    assert!(matches!(
+        core.offered(job(Some(2), 1), 0).unwrap(),
+        Verdict::Parked
+    ));
+    for sequence in [1, 2] {
+        let again = core.recovered(job(Some(sequence), 1), 0);
+        assert!(matches!(again, Verdict::Seen), "{sequence}");
+    }
 }
 
 #[tokio::test]
 async fn a_failed_message_holds_back_its_conversation_and_no_other() {
     let mut core = core();
-    let first = run(core.offered(job(Some(1), 1), 0));
+    let first = run(core.offered(job(Some(1), 1), 0).unwrap());
     let conversation = first.envelope.conversation;
     assert!(matches!(
         core.failed(first, &trap()),
         AfterFault::Retry { attempts: 1, .. }
     ));
-    assert!(matches!(core.offered(job(Some(2), 1), 0), Verdict::Parked));
-    run(core.offered(job(Some(3), 2), 0));
+    assert!(matches!(
+        core.offered(job(Some(2), 1), 0).unwrap(),
+        Verdict::Parked
+    ));
+    run(core.offered(job(Some(3), 2), 0).unwrap());
     let again = run(core.due(conversation, 0).unwrap());
     assert_eq!(again.sequence, Some(1));
     let next = run(core.unparked(conversation, 0).unwrap());
     assert_eq!(next.sequence, Some(2), "what waited behind comes next");
     assert!(core.unparked(conversation, 0).is_none());
-    run(core.offered(job(Some(4), 1), 0));
+    run(core.offered(job(Some(4), 1), 0).unwrap());
 }
 
 #[tokio::test]
 async fn a_poison_message_is_given_up_after_its_attempts_and_waits_grow_to_their_bound() {
     let mut core = core();
-    let mut job = run(core.offered(job(Some(1), 1), 0));
+    let mut job = run(core.offered(job(Some(1), 1), 0).unwrap());
     let conversation = job.envelope.conversation;
     for expected in [100, 150] {
         match core.failed(job, &trap()) {
@@ -100,14 +126,14 @@ async fn a_poison_message_is_given_up_after_its_attempts_and_waits_grow_to_their
 #[tokio::test]
 async fn what_is_not_durable_is_not_tried_again() {
     let mut core = core();
-    let job = run(core.offered(job(None, 1), 0));
+    let job = run(core.offered(job(None, 1), 0).unwrap());
     assert!(matches!(core.failed(job, &trap()), AfterFault::GiveUp(_)));
 }
 
 #[tokio::test]
 async fn a_program_that_refuses_in_its_own_words_is_not_tried_again() {
     let mut core = core();
-    let job = run(core.offered(job(Some(1), 1), 0));
+    let job = run(core.offered(job(Some(1), 1), 0).unwrap());
     let fault = Fault {
         kind: "agent-error",
         reason: "no".into(),
@@ -131,5 +157,8 @@ async fn a_message_past_its_reply_by_is_not_run() {
     let mut envelope = (*late.envelope).clone();
     envelope.reply_by = Some(99);
     late.envelope = Arc::new(envelope);
-    assert!(matches!(core.offered(late, 100), Verdict::TooLate(_)));
+    assert!(matches!(
+        core.offered(late, 100).unwrap(),
+        Verdict::TooLate(_)
+    ));
 }
