@@ -33,6 +33,7 @@ pub mod values;
 use std::{ffi::OsString, io::Write};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     args::{Cli, Command, NodeCommand},
@@ -58,10 +59,11 @@ pub fn run(args: &[OsString], environment: Environment) -> Exit {
     };
     let starts_node = matches!(&cli.command, Some(Command::Node(NodeCommand::Start(_))));
     panic::install(starts_node);
+    let measures = matches!(&cli.command, Some(Command::Bench(_)));
     let ended = if starts_node {
-        on_many_threads(&app, cli.command)
+        threads(true).and_then(|runtime| runtime.block_on(commands::run(&app, cli.command)))
     } else {
-        on_one(&app, cli.command)
+        threads(measures).and_then(|runtime| runtime.block_on(until_signalled(&app, cli.command)))
     };
     match ended {
         Ok(exit) => exit,
@@ -72,25 +74,22 @@ pub fn run(args: &[OsString], environment: Environment) -> Exit {
     }
 }
 
-/// A node uses every core and takes its signals itself.
-fn on_many_threads(app: &App, command: Option<Command>) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(commands::run(app, command))
+/// A node uses every core; what speaks to one waits for one answer at a time.
+fn threads(many: bool) -> Result<Runtime, CliError> {
+    let mut builder = if many {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    Ok(builder.enable_all().build()?)
 }
 
-/// Everything else waits for one answer at a time, and ends where a signal says so.
-fn on_one(app: &App, command: Option<Command>) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        tokio::select! {
-            ended = commands::run(app, command) => ended,
-            exit = signalled() => Err(CliError::quiet(exit)),
-        }
-    })
+/// A node takes its signals itself; every other command ends where one says so.
+async fn until_signalled(app: &App, command: Option<Command>) -> Result<Exit, CliError> {
+    tokio::select! {
+        ended = commands::run(app, command) => ended,
+        exit = signalled() => Err(CliError::quiet(exit)),
+    }
 }
 
 async fn signalled() -> Exit {

@@ -2,8 +2,9 @@
 //! its configuration and the hidden compile process are handed over here; the rest of the command
 //! speaks REST.
 
-use std::{error::Error, io::Write, path::Path, process::ExitCode};
+use std::{error::Error, io::Write, path::Path, process::ExitCode, time::Duration};
 
+pub use caxton_node::bench::{Figure, Part, Target};
 use caxton_node::{
     Ready,
     config::{self, ConfigError},
@@ -155,6 +156,24 @@ fn facts(ready: &Ready, context: Option<(String, String)>) -> Facts {
         agents_max_reason: ready.agents_max_reason.clone(),
         notes: ready.notes.clone(),
     }
+}
+
+/// Measures a part of a node in this process, with its data in `folder`.
+///
+/// # Errors
+/// The node does not start, or a message comes to nothing.
+pub async fn bench(folder: &Path, part: Part, time: Duration) -> Result<Vec<Figure>, CliError> {
+    let flags = config::Flags {
+        data: Some(folder.to_owned()),
+        listen: Some("127.0.0.1:0".to_owned()),
+        ..config::Flags::default()
+    };
+    // A node of this machine's configuration would be measured at its settings, not at ours.
+    let alone = |name: &str| (name == "HOME").then(|| folder.display().to_string());
+    let loaded = config::load(&flags, &alone).map_err(|error| refused(&error))?;
+    caxton_node::bench::bench(loaded.config, part, time)
+        .await
+        .map_err(|error| failed(&error).about("the measurement came to nothing"))
 }
 
 /// Shows the configuration that a node started here would have.

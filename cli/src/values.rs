@@ -87,6 +87,31 @@ pub fn micros(us: u64) -> String {
     }
 }
 
+/// A measured number to three digits: `0.22`, `3.31`, `143`, `254,000`.
+#[must_use]
+pub fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size < 10.0 => 2,
+        size if size < 100.0 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let (sign, whole) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text.as_str()),
+    };
+    let (whole, fraction) = whole.split_once('.').unwrap_or((whole, ""));
+    let mut grouped = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{grouped}{point}{fraction}")
+}
+
 /// How long ago, or in how long, a time is: `12s`, `3m`, `5h`, `29d`, `in 29d`. What is no time is
 /// shown as it is.
 #[must_use]
@@ -207,6 +232,20 @@ mod tests {
             "/home/melanie/x"
         );
         assert_eq!(tilde(None, "/x"), "/x");
+    }
+
+    #[test]
+    fn measured_numbers_have_three_digits_and_groups() {
+        for (value, expected) in [
+            (0.217, "0.22"),
+            (3.314, "3.31"),
+            (45.678, "45.7"),
+            (143.4, "143"),
+            (254_321.0, "254,321"),
+            (-1_000.0, "-1,000"),
+        ] {
+            assert_eq!(number(value), expected);
+        }
     }
 
     #[test]

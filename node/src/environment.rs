@@ -1,6 +1,7 @@
 //! The clock and the source of ids: the system's. The only file of this crate that reads the wall clock.
 
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Instant, SystemTime},
 };
@@ -15,6 +16,20 @@ use uuid::{Builder, Uuid};
 pub(crate) struct Environment {
     random: SystemRandom,
     last: Mutex<Last>,
+    drawn: Mutex<Drawn>,
+}
+
+/// Random bytes for ids, drawn many at a time: one draw costs a microsecond however small it is. Keys
+/// are drawn by themselves, so that no copy of one is left here.
+struct Drawn {
+    bytes: [u8; 1_024],
+    used: usize,
+}
+
+impl fmt::Debug for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Drawn(..)")
+    }
 }
 
 /// The last id that was made, so that ids of one node grow.
@@ -29,6 +44,10 @@ impl Environment {
         Self {
             random: SystemRandom::new(),
             last: Mutex::default(),
+            drawn: Mutex::new(Drawn {
+                bytes: [0; 1_024],
+                used: usize::MAX,
+            }),
         }
     }
 
@@ -59,6 +78,20 @@ impl Environment {
         bytes
     }
 
+    /// Random bytes that may be known to whoever reads this process.
+    fn id_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = drawn.used.saturating_add(N);
+        if let Some(bytes) = drawn.bytes.get(drawn.used..end) {
+            let bytes = bytes.try_into().unwrap_or([0; N]);
+            drawn.used = end;
+            return bytes;
+        }
+        drawn.bytes = self.bytes();
+        drawn.used = N;
+        drawn.bytes.first_chunk().copied().unwrap_or([0; N])
+    }
+
     /// UUID v7 (RFC 9562, section 5.7; method 1 of section 6.2: a 12-bit counter within the millisecond).
     fn uuid(&self) -> Uuid {
         let now = caxton_actors::ports::unix_ms(self.now());
@@ -80,7 +113,7 @@ impl Environment {
             }
             (last.ms, last.counter)
         };
-        let mut random: [u8; 10] = self.bytes();
+        let mut random: [u8; 10] = self.id_bytes();
         let [high, low] = counter.to_be_bytes();
         let [first, second, ..] = &mut random;
         (*first, *second) = (high, low);
@@ -109,7 +142,7 @@ impl Ids for Environment {
 
     fn trace(&self) -> TraceId {
         loop {
-            if let Some(id) = TraceId::from_u128(u128::from_be_bytes(self.bytes())) {
+            if let Some(id) = TraceId::from_u128(u128::from_be_bytes(self.id_bytes())) {
                 return id;
             }
         }
@@ -125,5 +158,15 @@ mod tests {
         let environment = Environment::new();
         let ids: Vec<_> = (0..20_000).map(|_| environment.message()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn no_random_bytes_are_given_twice() {
+        let environment = Environment::new();
+        let traces: std::collections::BTreeSet<_> = (0..10_000)
+            .map(|_| u128::from_be_bytes(environment.id_bytes()))
+            .collect();
+        assert_eq!(traces.len(), 10_000);
+        assert!(!traces.contains(&0));
     }
 }

@@ -7,10 +7,12 @@
 //! identity .... certificates, replaced while running        store/ ....... the durable ledger
 //! wasm ........ programs: kept, compiled, loaded            wiring ....... actors <-> sandbox
 //! trace, logs . bounded memory of what happened             manage/ ...... the REST API
+//! bench/ ...... what a node costs on this machine
 //! ```
 #![forbid(unsafe_code)]
 
 mod app;
+pub mod bench;
 pub mod config;
 mod demos;
 mod environment;

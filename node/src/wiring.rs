@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc};
 
 use caxton_actors::{
     conversation::RESERVED,
-    envelope::{self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX},
+    envelope::{self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX, Protocol},
     gateway::{Gateway, Refusal},
     ports::{
         Delivered, Directory as _, Draft, Fault, Ids as _, Instance, Ledger, Programs, Reaction,
         StartOrder, Usage,
     },
 };
-use caxton_capabilities::{Address, AgentId, MessageId, Principal};
+use caxton_capabilities::{Address, AgentId, ConversationId, MessageId, Principal};
 use caxton_sandbox::{self as sandbox, AgentError, Host, Level, Message, Outgoing};
 use futures_util::future::BoxFuture;
 
@@ -129,12 +129,12 @@ impl Host for AgentHost {
 
     fn admit(&self, message: &Outgoing) -> Result<String, AgentError> {
         let id = self.wiring.environment.message();
-        let draft = self.draft_of(id, message.clone())?;
+        let parsed = self.parse(message)?;
         let me = Principal::Agent(self.address.clone());
-        let delivery = draft.delivery.unwrap_or(envelope::Delivery::AtLeastOnce);
+        let delivery = parsed.delivery.unwrap_or(envelope::Delivery::AtLeastOnce);
         self.wiring
             .gateway
-            .may_send(&me, &draft.receiver, delivery)
+            .may_send(&me, &parsed.receiver, delivery)
             .map_err(refused)?;
         Ok(id.to_string())
     }
@@ -230,17 +230,17 @@ impl AgentHost {
     }
 
     /// Parses what a program wants sent: from here on it is trusted.
-    fn draft_of(&self, id: MessageId, message: Outgoing) -> Result<Draft, AgentError> {
+    fn parse(&self, message: &Outgoing) -> Result<Parsed, AgentError> {
         let receiver = Principal::parse_in(&self.address.tenant, &message.receiver)
             .map_err(|error| invalid(&format!("receiver: {error}")))?;
-        let conversation = message
-            .conversation_id
-            .map(|text| text.parse())
+        let conversation = message.conversation_id.as_deref();
+        let conversation = conversation
+            .map(str::parse)
             .transpose()
             .map_err(|error| invalid(&format!("conversation-id: {error}")))?;
-        let protocol = message
-            .protocol
-            .map(|text| text.parse())
+        let protocol = message.protocol.as_deref();
+        let protocol = protocol
+            .map(str::parse)
             .transpose()
             .map_err(|error| invalid(&format!("protocol: {error}")))?;
         if message.content_type.is_empty() || message.content_type.len() > CONTENT_TYPE_BYTES_MAX {
@@ -252,23 +252,48 @@ impl AgentHost {
                 "content: {bytes_max} bytes at most"
             )));
         }
-        Ok(Draft {
-            id,
-            performative: performative_of(message.performative),
+        check_label(message.reply_with.as_deref())?;
+        check_label(message.in_reply_to.as_deref())?;
+        Ok(Parsed {
             receiver,
             conversation,
             protocol,
-            reply_with: label(message.reply_with)?,
-            in_reply_to: label(message.in_reply_to)?,
-            reply_by: message.reply_by,
-            content_type: message.content_type.into(),
-            content: message.content.into(),
             delivery: message.delivery.map(|delivery| match delivery {
                 sandbox::Delivery::AtMostOnce => envelope::Delivery::AtMostOnce,
                 sandbox::Delivery::AtLeastOnce => envelope::Delivery::AtLeastOnce,
             }),
         })
     }
+
+    fn draft_of(&self, id: MessageId, message: Outgoing) -> Result<Draft, AgentError> {
+        let Parsed {
+            receiver,
+            conversation,
+            protocol,
+            delivery,
+        } = self.parse(&message)?;
+        Ok(Draft {
+            id,
+            performative: performative_of(message.performative),
+            receiver,
+            conversation,
+            protocol,
+            reply_with: message.reply_with.map(Into::into),
+            in_reply_to: message.in_reply_to.map(Into::into),
+            reply_by: message.reply_by,
+            content_type: message.content_type.into(),
+            content: message.content.into(),
+            delivery,
+        })
+    }
+}
+
+/// The parts of an outgoing message that are more than text.
+struct Parsed {
+    receiver: Principal,
+    conversation: Option<ConversationId>,
+    protocol: Option<Protocol>,
+    delivery: Option<envelope::Delivery>,
 }
 
 fn invalid(text: &str) -> AgentError {
@@ -279,12 +304,12 @@ fn bounded(text: &str) -> String {
     text.chars().take(512).collect()
 }
 
-fn label(text: Option<String>) -> Result<Option<Arc<str>>, AgentError> {
+fn check_label(text: Option<&str>) -> Result<(), AgentError> {
     match text {
         Some(text) if text.is_empty() || text.len() > LABEL_BYTES_MAX => Err(invalid(&format!(
             "a label has 1 to {LABEL_BYTES_MAX} bytes"
         ))),
-        other => Ok(other.map(Into::into)),
+        _ => Ok(()),
     }
 }
 

@@ -202,6 +202,26 @@ impl Instance {
     }
 }
 
+impl Instance {
+    /// Calls the program with nothing around the engine: no time limit, no accounting, no lane; what it
+    /// answers is dropped. It is what a delivery is measured against, and never for a tenant's message.
+    ///
+    /// # Errors
+    /// It trapped; the instance is of no more use.
+    pub async fn call_bare(&mut self, message: &Message) -> Result<(), Fault> {
+        /// Ticks that never come: nobody counts while no reaction runs.
+        const NEVER: u64 = 1 << 40;
+        let live = &mut self.live;
+        live.store.set_epoch_deadline(NEVER);
+        let handler = live.agent.caxton_agent_handler();
+        let answer = handler.call_handle_message(&mut live.store, message).await;
+        match answer {
+            Ok(_answer) => Ok(()),
+            Err(error) => Err(live.store.data_mut().fault(&error)),
+        }
+    }
+}
+
 /// `running` keeps the interruptions coming for as long as the program runs.
 async fn run(mut live: Box<Live>, message: Message, running: Running) -> Outcome {
     let (result, is_usable) = live.react(&message).await;

@@ -365,11 +365,11 @@ impl Gateway {
                 span: 0,
             },
         };
-        self.prepare(envelope)
+        self.prepare(Arc::new(envelope))
     }
 
     /// Authorizes, routes and admits; nothing has moved when it returns.
-    fn prepare(&self, envelope: Envelope) -> Result<Prepared, Refusal> {
+    fn prepare(&self, envelope: Arc<Envelope>) -> Result<Prepared, Refusal> {
         let limits = self.limits();
         let bytes = envelope.content.len();
         if bytes > limits.message_bytes_max {
@@ -386,7 +386,7 @@ impl Gateway {
                 receiver,
                 delivery,
                 ..
-            } = &envelope;
+            } = &*envelope;
             route(&trust, &self.0.routes, now, sender, receiver, *delivery)
                 .map_err(|reason| refusal(reason, receiver))?
         };
@@ -407,7 +407,7 @@ impl Gateway {
             }
         };
         Ok(Prepared {
-            envelope: Arc::new(envelope),
+            envelope,
             permit,
             to,
         })
@@ -508,7 +508,7 @@ impl Gateway {
         cause: &Envelope,
         draft: Draft,
     ) -> Result<Prepared, (Arc<Envelope>, Refusal)> {
-        let envelope = Envelope {
+        let envelope = Arc::new(Envelope {
             id: draft.id,
             performative: draft.performative,
             sender: Principal::Agent(from.address.clone()),
@@ -525,9 +525,9 @@ impl Gateway {
                 trace: cause.trace.trace,
                 span: span_of(cause.id),
             },
-        };
-        self.prepare(envelope.clone())
-            .map_err(|refusal| (Arc::new(envelope), refusal))
+        });
+        self.prepare(Arc::clone(&envelope))
+            .map_err(|refusal| (envelope, refusal))
     }
 
     /// The runtime's own answer to `asked`, where somebody may wait for one.

@@ -1,6 +1,6 @@
 //! Commands about this machine: contexts, configuration, completion, checks, the demo; and `api`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
@@ -135,6 +135,49 @@ pub struct Demo {
     /// Leave the node running
     #[arg(long)]
     pub keep: bool,
+}
+
+/// `caxton bench`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Starts nodes of its own that keep nothing; one that runs already is not touched. Each figure is taken
+beside a physical limit in the same run. Best on a machine that does nothing else.
+
+Examples:
+  caxton bench
+  caxton bench latency throughput --time 10s
+  caxton bench agents --agents 5000 -o json"
+)]
+pub struct Bench {
+    /// What to measure; everything where nothing is named
+    #[arg(value_enum)]
+    pub parts: Vec<BenchPart>,
+    /// How long each part takes
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = crate::values::parse_duration)]
+    pub time: Duration,
+    /// How many agents `agents` starts
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    pub agents: Vec<usize>,
+    /// Where the nodes keep their data meanwhile: the disk to measure
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+}
+
+/// A part of the measurement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum BenchPart {
+    /// A node as a process: start, memory at rest, deployment through REST
+    Node,
+    /// Request and reply, one at a time
+    Latency,
+    /// Messages a second, 64 in flight
+    Throughput,
+    /// Durable messages a second
+    Durable,
+    /// Many agents
+    Agents,
+    /// A good tenant beside a greedy one
+    Neighbour,
 }
 
 /// `caxton doctor`.

@@ -15,7 +15,8 @@ pub use agent::{
     AgentCommand, AgentRef, Deploy, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,
 };
 pub use machine::{
-    Api, Completion, ConfigCommand, ContextAdd, ContextCommand, Demo, Doctor, Method, Shell,
+    Api, Bench, BenchPart, Completion, ConfigCommand, ContextAdd, ContextCommand, Demo, Doctor,
+    Method, Shell,
 };
 pub use message::{DeadLetterCommand, MessageCommand, SendArgs, Stream, TraceCommand};
 pub use node::{ActorCommand, NodeCommand, NodeFlags, Start};
@@ -140,6 +141,8 @@ pub enum Command {
     Api(Api),
     /// Run the whole path once: a node, five agents, one message, its trace
     Demo(Demo),
+    /// Measure what a node costs on this machine, beside what the machine can do
+    Bench(Bench),
     /// Look for what is wrong: context, trust, clock, limits, disk, node
     Doctor(Doctor),
     /// Say who the node takes you for

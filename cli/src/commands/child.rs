@@ -1,4 +1,4 @@
-//! The demo's node: this same binary in a process of its own, with a home that goes with it.
+//! A node of this command's own: this same binary in a process of its own, with a home that goes with it.
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::CONTEXT;
 use crate::{
-    context::{Contexts, Environment},
+    client::Client,
+    context::{Contexts, Environment, Target, Wanted},
     error::CliError,
     exit::Exit,
     explain,
@@ -36,6 +36,7 @@ const LOG_LINES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Node {
     child: Child,
+    context: &'static str,
     home: Option<TempDir>,
     took: Duration,
     ended: bool,
@@ -50,12 +51,14 @@ fn cannot(what: &str, error: &dyn std::error::Error) -> CliError {
 impl Node {
     /// Starts one and waits until it is ready.
     ///
-    /// With `detached` it is out of reach of this terminal's Ctrl-C.
-    pub(super) async fn start(detached: bool) -> Result<Self, CliError> {
-        let failed = |error: std::io::Error| cannot("the demo's node cannot be started", &error);
+    /// It writes the context of that name into its own home. With `detached` it is out of reach of this
+    /// terminal's Ctrl-C.
+    pub(super) async fn start(context: &'static str, detached: bool) -> Result<Self, CliError> {
+        let failed =
+            |error: std::io::Error| cannot("the command's own node cannot be started", &error);
         let private = fs::Permissions::from_mode(0o700);
         let home = tempfile::Builder::new()
-            .prefix("caxton-demo-")
+            .prefix("caxton-own-")
             .permissions(private)
             .tempdir()
             .map_err(failed)?;
@@ -66,7 +69,7 @@ impl Node {
             .args(["node", "start", "--ephemeral", "--listen", "127.0.0.1:0"])
             .args([
                 "--write-context",
-                CONTEXT,
+                context,
                 "--output",
                 "ndjson",
                 "--log-format",
@@ -87,6 +90,7 @@ impl Node {
         let stdout = child.stdout.take();
         let mut node = Self {
             child,
+            context,
             home: Some(home),
             took: Duration::ZERO,
             ended: false,
@@ -104,7 +108,7 @@ impl Node {
         let mut reader = BufReader::new(stdout);
         match timeout(READY_TIMEOUT, first_document(&mut reader)).await {
             Err(_elapsed) => return Err(self.not_ready("it was not ready in time")),
-            Ok(Err(error)) => return Err(cannot("the demo's node cannot be heard", &error)),
+            Ok(Err(error)) => return Err(cannot("the command's own node cannot be heard", &error)),
             Ok(Ok(None)) => return Err(self.not_ready("it ended before it was ready")),
             Ok(Ok(Some(_ready))) => {}
         }
@@ -116,7 +120,7 @@ impl Node {
         let mut error = CliError::new(
             &explain::NODE_START,
             Exit::Failed,
-            "the demo's node did not start",
+            "the command's own node did not start",
         )
         .why(why);
         let log = self.home.as_ref().map(|home| home.path().join("node.log"));
@@ -146,6 +150,16 @@ impl Node {
         )]))
     }
 
+    /// A client that speaks to it as its operator.
+    pub(super) fn client(&self) -> Result<Client, CliError> {
+        let wanted = Wanted {
+            context: Some(self.context.into()),
+            ..Wanted::default()
+        };
+        let target = Target::resolve(&wanted, &Environment::default(), &self.contexts()?)?;
+        Client::new(target)
+    }
+
     /// Lets it drain and waits for its end.
     pub(super) async fn stop(mut self) -> Result<(), CliError> {
         self.terminate();
@@ -155,14 +169,17 @@ impl Node {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(self
                 .not_ready(&format!("it ended with {status}"))
-                .about("the demo's node did not stop as it should")),
-            Ok(Err(error)) => Err(cannot("the demo's node cannot be waited for", &error)),
+                .about("the command's own node did not stop as it should")),
+            Ok(Err(error)) => Err(cannot(
+                "the command's own node cannot be waited for",
+                &error,
+            )),
             Err(_elapsed) => {
                 // It had its time to drain; it keeps nothing that could be lost.
                 let _gone = self.child.start_kill();
                 Err(self
                     .not_ready("it did not drain in time")
-                    .about("the demo's node was killed"))
+                    .about("the command's own node was killed"))
             }
         }
     }
@@ -190,7 +207,7 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// An interrupted demo does not leave its node behind: it is told to end, and its home is
+    /// An interrupted command does not leave its node behind: it is told to end, and its home is
     /// removed only when it has.
     fn drop(&mut self) {
         if self.ended {

@@ -2,8 +2,6 @@
 //! word counters in four languages; the counts are the output, the path of the messages goes to
 //! standard error.
 
-mod child;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -16,11 +14,11 @@ use caxton_api::{
 };
 use reqwest::Method;
 
-use super::{App, trace};
+use super::{App, child, trace};
 use crate::{
     args::Demo,
     client::{Client, Request},
-    context::{Contexts, DEFAULT_TENANT, Environment, Target, Wanted},
+    context::{Contexts, DEFAULT_TENANT},
     error::CliError,
     exit::Exit,
     explain,
@@ -29,7 +27,7 @@ use crate::{
 };
 
 /// The text that is counted where none is given.
-const TEXT: &str = include_str!("../../../../LICENSE");
+const TEXT: &str = include_str!("../../../LICENSE");
 /// The agents, those first that others ask.
 const AGENTS: [&str; 5] = [
     "counter-rust",
@@ -43,20 +41,15 @@ const DEPLOY_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long the counting may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The context that the demo's node writes.
-pub(super) const CONTEXT: &str = "demo";
+const CONTEXT: &str = "demo";
 
 pub(super) async fn run(app: &App, args: Demo) -> Result<Exit, CliError> {
     let text = read(args.file.as_deref())?;
     let progress = app.terminal.progress();
     progress.step("  starting a node that keeps nothing …");
-    let node = child::Node::start(args.keep).await?;
+    let node = child::Node::start(CONTEXT, args.keep).await?;
     let contexts = node.contexts()?;
-    let environment = Environment::default();
-    let wanted = Wanted {
-        context: Some(CONTEXT.into()),
-        ..Wanted::default()
-    };
-    let client = Client::new(Target::resolve(&wanted, &environment, &contexts)?)?;
+    let client = node.client()?;
     progress.done(&format!(
         "✓ node at {} in {}",
         client.target().server,

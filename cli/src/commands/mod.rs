@@ -2,6 +2,8 @@
 
 mod agent;
 mod api;
+mod bench;
+mod child;
 mod config;
 mod context;
 mod deadletter;
@@ -96,6 +98,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Config(command) => config::run(app, command),
         Command::Api(args) => api::run(app, args).await,
         Command::Demo(args) => demo::run(app, args).await,
+        Command::Bench(args) => bench::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Whoami => whoami(app).await,
         Command::Explain { code } => help::explain(app, code.as_deref()),

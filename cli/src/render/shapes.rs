@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::render::table::{
     Column,
-    Show::{Bytes, Count, Digest, Id, Micros, State, Text, Time},
+    Show::{Bytes, Count, Digest, Id, Micros, Number, State, Text, Time},
     column, wide,
 };
 
@@ -70,6 +70,24 @@ pub const SETTINGS_AND_ORIGIN: Shape = Shape {
         column("ORIGIN", "origin", Text),
     ],
     ..SETTINGS
+};
+
+/// Measurements.
+pub const FIGURE: Shape = Shape {
+    kind: "Figure",
+    plural: "figures",
+    name: own_name,
+    columns: &[
+        column("MEASURED", "name", Id),
+        column("P50", "p50", Number),
+        column("P99", "p99", Number),
+        column("UNIT", "unit", Id),
+        column("LIMIT", "limit", Number),
+        column("RATIO", "ratio", Number),
+        column("TARGET", "target", Id),
+        column("", "verdict", State),
+        column("THE LIMIT", "limit_of", Text),
+    ],
 };
 
 /// Nodes.

@@ -17,8 +17,10 @@ pub enum Show {
     Id,
     /// A state word, coloured by what it means.
     State,
-    /// A number.
+    /// A whole number.
     Count,
+    /// A measured number, to three digits.
+    Number,
     /// A size.
     Bytes,
     /// Microseconds.
@@ -140,7 +142,10 @@ fn push_row(text: &mut String, columns: &[&Column], widths: &[usize], row: &[Str
         }
         let cell = cut(cell, width);
         let pad = " ".repeat(width.saturating_sub(cell.width()));
-        let right = matches!(column.show, Show::Count | Show::Bytes | Show::Micros);
+        let right = matches!(
+            column.show,
+            Show::Count | Show::Number | Show::Bytes | Show::Micros
+        );
         let shown = if head {
             cell.bold().to_string()
         } else if column.show == Show::State {
@@ -164,8 +169,8 @@ fn push_row(text: &mut String, columns: &[&Column], widths: &[usize], row: &[Str
 pub fn state(word: &str) -> String {
     match word {
         "running" | "ready" | "pass" | "done" | "handled" | "answered" | "created" | "updated"
-        | "info" | "ok" => word.green().to_string(),
-        "failed" | "fail" | "dead" | "dead-lettered" | "refused" | "error" => {
+        | "info" | "ok" | "met" => word.green().to_string(),
+        "failed" | "fail" | "dead" | "dead-lettered" | "refused" | "error" | "missed" => {
             word.red().to_string()
         }
         "starting" | "restarting" | "draining" | "warn" | "pending" | "accepted" | "started" => {
@@ -183,6 +188,7 @@ fn cell(column: &Column, row: &Value, is_wide: bool, now: Timestamp) -> String {
         (_, Value::Null) => "-".to_owned(),
         (Show::Bytes, value) => value.as_u64().map_or_else(|| plain(value), values::bytes),
         (Show::Micros, value) => value.as_u64().map_or_else(|| plain(value), values::micros),
+        (Show::Number, value) => value.as_f64().map_or_else(|| plain(value), values::number),
         (Show::Time, Value::String(time)) if !is_wide => values::relative(now, time),
         (Show::Digest, Value::String(digest)) if !is_wide => short_digest(digest),
         (_, value) => plain(value),

@@ -44,5 +44,6 @@ mod server;
 mod streams;
 mod traces;
 
+pub(crate) use nodes::resident_bytes;
 pub use openapi::openapi_json;
 pub(crate) use server::serve;

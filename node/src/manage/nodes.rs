@@ -122,7 +122,7 @@ fn shape(node: &Permitted<'_>) -> Answer<Node> {
 }
 
 /// Resident memory of this process; 0 where `/proc` does not tell.
-pub(super) fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     // A read of procfs comes from memory and does not wait for a disk.
     fs::read_to_string("/proc/self/status")
         .ok()
