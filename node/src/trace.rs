@@ -1,13 +1,13 @@
-//! The last hops of the messages of this node: a ring of bounded size, and an index to find a trace
-//! by any id that an operator may have in hand.
+//! The last hops of the messages of this node: a ring of bounded size.
 //!
-//! Choice: in memory. A hop for each step of each message costs some 150 bytes and a lock of 50 ns;
-//! on disk it would cost more than the message itself. The price: traces do not outlive the process.
+//! Choice: in memory, and without an index. Recording a hop is a short lock and a copy into a slot, since
+//! it is done five times for each request; whoever asks for a trace pays for the search, some 20 µs in a
+//! ring of the default size. The price: traces do not outlive the process.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -16,7 +16,7 @@ use caxton_actors::{
     envelope::{Hop, Step},
     ports::Hops,
 };
-use caxton_capabilities::{ConversationId, MessageId, TraceId};
+use caxton_capabilities::{MessageId, TraceId};
 
 /// Locks that share the load; a trace lives in one of them.
 const SHARDS: usize = 16;
@@ -34,25 +34,11 @@ pub(crate) enum Find {
     Many(Vec<String>),
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    hops: HashMap<TraceId, Kept>,
-    /// A trace for each hop, oldest first: what is forgotten next.
-    order: VecDeque<TraceId>,
-    messages: BTreeMap<MessageId, TraceId>,
-    conversations: BTreeMap<ConversationId, TraceId>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    hops: VecDeque<Hop>,
-    forgotten: bool,
-}
-
 /// The ring.
 #[derive(Debug)]
 pub(crate) struct TraceRing {
-    shards: Vec<Mutex<Shard>>,
+    /// Hops in the order they were recorded, the oldest first.
+    shards: Vec<Mutex<VecDeque<Hop>>>,
     per_shard_max: usize,
     accepted: AtomicU64,
 }
@@ -72,28 +58,41 @@ impl TraceRing {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// The hops of a trace in the order they were recorded, and whether earlier ones were forgotten.
+    /// The hops of a trace in the order they were recorded, and whether earlier ones were forgotten: a
+    /// hop tells of a message, or of a cause, whose own acceptance is not there.
     pub(crate) fn hops(&self, trace: TraceId) -> (Vec<Hop>, bool) {
         let Some(shard) = self.shard(trace) else {
             return (Vec::new(), false);
         };
-        let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.hops.get(&trace).map_or((Vec::new(), false), |kept| {
-            (kept.hops.iter().cloned().collect(), kept.forgotten)
-        })
+        let hops: Vec<Hop> = locked(shard)
+            .iter()
+            .filter(|hop| hop.trace == trace)
+            .cloned()
+            .collect();
+        let mut accepted: HashSet<MessageId> = HashSet::new();
+        let mut is_cut = false;
+        for hop in &hops {
+            match &hop.step {
+                Step::Accepted { cause, .. } => {
+                    is_cut |= cause.is_some_and(|cause| !accepted.contains(&cause));
+                    accepted.insert(hop.message);
+                }
+                _ => is_cut |= !accepted.contains(&hop.message),
+            }
+        }
+        (hops, is_cut)
     }
 
     /// The latest traces, newest first by the time of their first remembered hop.
     pub(crate) fn recent(&self, limit: usize) -> Vec<TraceId> {
-        let mut all: Vec<(u64, TraceId)> = Vec::new();
+        let mut started: HashMap<TraceId, u64> = HashMap::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let started = shard
-                .hops
-                .iter()
-                .filter_map(|(trace, kept)| kept.hops.front().map(|hop| (hop.at_us, *trace)));
-            all.extend(started);
+            for hop in locked(shard).iter() {
+                started.entry(hop.trace).or_insert(hop.at_us);
+            }
         }
+        let mut all: Vec<(u64, TraceId)> =
+            started.into_iter().map(|(trace, at)| (at, trace)).collect();
         all.sort_unstable_by(|a, b| b.cmp(a));
         all.into_iter()
             .take(limit)
@@ -103,12 +102,15 @@ impl TraceRing {
 
     /// Finds a trace by its id, a message's or a conversation's, or a prefix that only one of them has.
     pub(crate) fn find(&self, text: &str) -> Find {
-        let mut found = BTreeMap::new();
+        let mut found: BTreeMap<String, TraceId> = BTreeMap::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.find(text, &mut found);
+            for hop in locked(shard).iter() {
+                if let Some(name) = named(hop, text) {
+                    found.insert(name, hop.trace);
+                }
+            }
         }
-        let traces: std::collections::BTreeSet<TraceId> = found.values().copied().collect();
+        let traces: BTreeSet<TraceId> = found.values().copied().collect();
         let mut traces = traces.into_iter();
         match (traces.next(), traces.next()) {
             (Some(one), None) => Find::One(one),
@@ -117,7 +119,7 @@ impl TraceRing {
         }
     }
 
-    fn shard(&self, trace: TraceId) -> Option<&Mutex<Shard>> {
+    fn shard(&self, trace: TraceId) -> Option<&Mutex<VecDeque<Hop>>> {
         let number = usize::try_from(trace.as_u128() % 16).unwrap_or(0);
         self.shards.get(number)
     }
@@ -134,82 +136,44 @@ impl Hops for TraceRing {
         let Some(shard) = self.shard(hop.trace) else {
             return;
         };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        while shard.order.len() >= self.per_shard_max {
-            shard.forget_oldest();
-        }
-        shard.keep(hop);
+        let mut hops = locked(shard);
+        let oldest = if hops.len() >= self.per_shard_max {
+            hops.pop_front()
+        } else {
+            None
+        };
+        hops.push_back(hop);
+        drop(hops);
+        drop(oldest); // Its strings are freed outside of the lock.
     }
 }
 
-impl Shard {
-    fn keep(&mut self, hop: Hop) {
-        self.order.push_back(hop.trace);
-        if let Step::Accepted { conversation, .. } = &hop.step {
-            self.messages.insert(hop.message, hop.trace);
-            self.conversations.insert(*conversation, hop.trace);
-        }
-        self.hops.entry(hop.trace).or_default().hops.push_back(hop);
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some(trace) = self.order.pop_front() else {
-            return;
-        };
-        let Some(kept) = self.hops.get_mut(&trace) else {
-            return;
-        };
-        let gone = kept.hops.pop_front();
-        kept.forgotten = true;
-        if kept.hops.is_empty() {
-            self.hops.remove(&trace);
-        }
-        if let Some(Hop {
-            message,
-            step: Step::Accepted { conversation, .. },
-            ..
-        }) = gone
-        {
-            self.messages.remove(&message);
-            if self.conversations.get(&conversation) == Some(&trace) {
-                self.conversations.remove(&conversation);
-            }
-        }
-    }
-
-    fn find(&self, text: &str, found: &mut BTreeMap<String, TraceId>) {
-        if text.starts_with("msg_") {
-            by_prefix(&self.messages, text, found);
-        } else if text.starts_with("cnv_") {
-            by_prefix(&self.conversations, text, found);
-        } else if text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            for trace in self.hops.keys() {
-                let name = trace.to_string();
-                if name.starts_with(text) {
-                    found.insert(name, *trace);
-                }
-            }
-        }
-    }
+fn locked(shard: &Mutex<VecDeque<Hop>>) -> MutexGuard<'_, VecDeque<Hop>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn by_prefix<K: ToString>(
-    index: &BTreeMap<K, TraceId>,
-    text: &str,
-    found: &mut BTreeMap<String, TraceId>,
-) {
-    for (id, trace) in index {
-        let name = id.to_string();
-        if name.starts_with(text) && found.len() <= CANDIDATES_MAX {
-            found.insert(name, *trace);
+/// The id of a hop that begins with `text`; a trace's needs four digits at least.
+fn named(hop: &Hop, text: &str) -> Option<String> {
+    let name = if text.starts_with("msg_") {
+        hop.message.to_string()
+    } else if text.starts_with("cnv_") {
+        match &hop.step {
+            Step::Accepted { conversation, .. } => conversation.to_string(),
+            _ => return None,
         }
-    }
+    } else if text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        hop.trace.to_string()
+    } else {
+        return None;
+    };
+    name.starts_with(text).then_some(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use caxton_actors::envelope::{Delivery, Performative};
+    use caxton_capabilities::ConversationId;
     use uuid::Uuid;
 
     fn hop(trace: u128, message: u128, at_us: u64) -> Hop {
@@ -233,19 +197,32 @@ mod tests {
     #[test]
     fn the_ring_forgets_its_oldest_and_says_so() {
         let ring = TraceRing::new(SHARDS * 4);
-        for number in 0..6 {
-            ring.record(hop(16, number, u64::try_from(number).unwrap()));
+        for number in 0..5 {
+            let mut hop = hop(16, number, u64::try_from(number).unwrap());
+            if let Step::Accepted { cause, .. } = &mut hop.step {
+                *cause = number
+                    .checked_sub(1)
+                    .map(|before| MessageId::from_uuid(Uuid::from_u128(before)));
+            }
+            ring.record(hop);
+            let (hops, forgotten) = ring.hops(TraceId::from_u128(16).unwrap());
+            let count = usize::try_from(number).unwrap() + 1;
+            assert_eq!((hops.len(), forgotten), (count.min(4), count > 4));
         }
-        let (hops, forgotten) = ring.hops(TraceId::from_u128(16).unwrap());
-        assert_eq!((hops.len(), forgotten), (4, true));
-        assert_eq!(hops[0].at_us, 2);
         let gone = MessageId::from_uuid(Uuid::from_u128(0)).to_string();
-        assert_eq!(
-            ring.find(&gone),
-            Find::None,
-            "the index forgets with the ring"
-        );
-        assert_eq!(ring.accepted(), 6);
+        assert_eq!(ring.find(&gone), Find::None);
+        assert_eq!(ring.accepted(), 5);
+    }
+
+    #[test]
+    fn a_hop_whose_message_was_forgotten_is_told_as_cut() {
+        let ring = TraceRing::new(SHARDS);
+        ring.record(hop(16, 1, 1));
+        let mut handled = hop(16, 1, 2);
+        handled.step = Step::Answered;
+        ring.record(handled);
+        let (hops, forgotten) = ring.hops(TraceId::from_u128(16).unwrap());
+        assert_eq!((hops.len(), forgotten), (1, true));
     }
 
     #[test]
