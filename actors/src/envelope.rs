@@ -13,6 +13,20 @@ pub const LABEL_BYTES_MAX: usize = 128;
 /// Longest content type in bytes (RFC 6838 allows 127 for each half; one half is ample).
 pub const CONTENT_TYPE_BYTES_MAX: usize = 127;
 
+/// A `reply-by` up to a year is so long from now, as FIPA SC00070I has its `+` times: a program has no
+/// clock. As times since the epoch these would lie in 1970.
+pub const REPLY_WITHIN_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1_000;
+
+/// A program's `reply-by` as milliseconds since the Unix epoch.
+#[must_use]
+pub const fn reply_by_at(named_ms: u64, now_ms: u64) -> u64 {
+    if named_ms <= REPLY_WITHIN_MS_MAX {
+        now_ms.saturating_add(named_ms)
+    } else {
+        named_ms
+    }
+}
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
@@ -303,5 +317,18 @@ impl Step {
             Self::Failed { .. } => "failed",
             Self::DeadLettered { .. } => "dead-lettered",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_reply_by_is_from_now_and_a_long_one_is_a_date() {
+        let now = 1_790_000_000_000;
+        assert_eq!(reply_by_at(5_000, now), now + 5_000);
+        assert_eq!(reply_by_at(now + 1, now), now + 1);
+        assert_eq!(reply_by_at(REPLY_WITHIN_MS_MAX, u64::MAX), u64::MAX);
     }
 }

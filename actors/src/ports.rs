@@ -58,7 +58,7 @@ pub struct AgentRecord {
     pub desired: Desired,
     /// The number of the version in use.
     pub current: u64,
-    /// Its versions, oldest first; the last [`crate::registry::VERSIONS_MAX`] are kept.
+    /// Its versions, oldest first; as many as the node keeps (`agents.versions_kept`).
     pub versions: Vec<Version>,
 }
 

@@ -24,7 +24,7 @@ use crate::{
     policy::{PolicyActor, PolicyMessage},
     ports::{Clock, Hops, Ids, Ledger, Programs},
     pulse::{Health, PulseActor, PulseArguments, PulseMessage},
-    registry::{Registry, RegistryActor, RegistryArguments, RegistryMessage},
+    registry::{Hands, Registry, RegistryActor, RegistryArguments, RegistryMessage},
     supervision::{
         Backoff, BoundedRef, ChildSpec, Escalation, Intensity, Rules, StartError, StopReport,
         Strategy, Supervisor, SupervisorHandle, SupervisorSpec,
@@ -57,6 +57,8 @@ pub struct TreeParts {
     pub retry: RetryPolicy,
     /// Conversations that an agent may have open.
     pub conversations_max: usize,
+    /// Versions kept of each agent, at least one.
+    pub versions_kept: usize,
     /// How often an agent's actor may be restarted.
     pub agent_intensity: Intensity,
     /// The seed of backoff's jitter.
@@ -262,13 +264,17 @@ fn registry_child(
     agents: SupervisorHandle,
 ) -> (ChildSpec, Registry) {
     let mailbox: BoundedRef<RegistryMessage> = mailbox();
-    let arguments = RegistryArguments {
+    let hands = Hands {
         gateway,
         programs,
         agents,
-        mailbox: mailbox.clone(),
         retry: parts.retry,
         conversations_max: parts.conversations_max,
+    };
+    let arguments = RegistryArguments {
+        hands,
+        mailbox: mailbox.clone(),
+        versions_kept: parts.versions_kept,
     };
     (
         child!("registry", mailbox, RegistryActor, arguments),

@@ -221,6 +221,7 @@ impl Node {
                 longest: config.messages.backoff_max,
             },
             conversations_max: config.messages.conversation_max,
+            versions_kept: config.agents.versions_kept,
             agent_intensity: Intensity {
                 restarts: config.agents.restart_intensity,
                 period: config.agents.restart_period,

@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc};
 
 use caxton_actors::{
     conversation::RESERVED,
-    envelope::{self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX, Protocol},
+    envelope::{self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX, Protocol, reply_by_at},
     gateway::{Gateway, Refusal},
     ports::{
         Delivered, Directory as _, Draft, Fault, Ids as _, Instance, Ledger, Programs, Reaction,
-        StartOrder, Usage,
+        StartOrder, Usage, unix_ms,
     },
 };
 use caxton_capabilities::{Address, AgentId, ConversationId, MessageId, Principal};
@@ -280,7 +280,9 @@ impl AgentHost {
             protocol,
             reply_with: message.reply_with.map(Into::into),
             in_reply_to: message.in_reply_to.map(Into::into),
-            reply_by: message.reply_by,
+            reply_by: message
+                .reply_by
+                .map(|named| reply_by_at(named, unix_ms(self.wiring.environment.now()))),
             content_type: message.content_type.into(),
             content: message.content.into(),
             delivery,

@@ -9,24 +9,22 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use caxton_capabilities::{ConversationId, Principal};
+use caxton_capabilities::ConversationId;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{task::JoinSet, time::Instant};
 
+use super::alarm::Alarm;
 use super::core::{AfterFault, Core, Job, Overtaken, RetryPolicy, Verdict};
 use crate::{
     conversation::KEPT_UNDER,
-    envelope::{Delivery, Envelope, Performative, Step, TraceParent},
+    envelope::{Envelope, Performative, Step},
     gateway::{AgentPort, Gateway},
     ports::{
-        Acceptance, DeadLetter, Delivered, Fault, Ids, Instance, LedgerError, Mark, Programs,
-        Reaction, Settlement, StartOrder, Usage, Version, unix_ms,
+        Acceptance, DeadLetter, Delivered, Fault, Instance, LedgerError, Mark, Programs, Reaction,
+        Settlement, StartOrder, Usage, Version, unix_ms,
     },
     supervision::Admitted,
 };
-
-/// Content type of the message by which a new version is tried.
-pub const HEALTH_CONTENT_TYPE: &str = "application/vnd.caxton.health+json";
 
 /// Durable messages read from the ledger at a time.
 const PAGE: usize = 64;
@@ -39,6 +37,8 @@ pub(crate) enum AgentMessage {
     CatchUp,
     /// The wait of a parked conversation is over.
     RetryDue(ConversationId),
+    /// An awaited answer may be overdue.
+    ReplyDue,
     /// Another version is to be used.
     Adopt,
 }
@@ -49,6 +49,7 @@ impl fmt::Debug for AgentMessage {
             Self::Deliver(_) => "Deliver",
             Self::CatchUp => "CatchUp",
             Self::RetryDue(_) => "RetryDue",
+            Self::ReplyDue => "ReplyDue",
             Self::Adopt => "Adopt",
         })
     }
@@ -88,6 +89,7 @@ pub(crate) struct AgentState {
     version: Arc<Version>,
     instance: Option<Box<dyn Instance>>,
     timers: JoinSet<()>,
+    alarm: Alarm,
 }
 
 impl fmt::Debug for AgentState {
@@ -129,6 +131,7 @@ impl Actor for AgentActor {
             version,
             instance: None,
             timers: JoinSet::new(),
+            alarm: Alarm::default(),
         })
     }
 
@@ -144,6 +147,7 @@ impl Actor for AgentActor {
             // It is tried again with the first message, which then fails with this reason.
             state.arguments.port.status.set_error(&fault.to_string());
         }
+        state.set_alarm();
         Ok(())
     }
 
@@ -155,6 +159,7 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         let (message, place) = message.into_parts();
         state.adopt();
+        let look_for_overdue = matches!(message, AgentMessage::ReplyDue);
         match message {
             AgentMessage::Deliver(mut job) => {
                 job.place = Some(place);
@@ -172,11 +177,17 @@ impl Actor for AgentActor {
                     state.unpark(conversation).await?;
                 }
             }
-            AgentMessage::CatchUp | AgentMessage::Adopt => {}
+            AgentMessage::CatchUp | AgentMessage::Adopt | AgentMessage::ReplyDue => {}
         }
         if state.arguments.port.behind.swap(false, Ordering::AcqRel) {
             state.catch_up().await?;
         }
+        // Behind all that came in time: the alarm queued for its turn as every answer did.
+        if look_for_overdue {
+            state.alarm.rang();
+            state.tell_overdue().await?;
+        }
+        state.set_alarm();
         while state.timers.try_join_next().is_some() {}
         Ok(())
     }
@@ -253,6 +264,30 @@ impl AgentState {
         }
     }
 
+    fn set_alarm(&mut self) {
+        let (due, gateway) = (self.core.next_due(), &self.arguments.gateway);
+        self.alarm
+            .set(due, || unix_ms(gateway.now()), &self.arguments.port.mailbox);
+    }
+
+    /// Tells the program of each answer that did not come in time, as a message of the node.
+    async fn tell_overdue(&mut self) -> Result<(), ActorProcessingErr> {
+        let now_ms = self.now_ms();
+        while let Some(overdue) = self.core.overdue(now_ms) {
+            let port = &self.arguments.port;
+            let Some(word) = self.arguments.gateway.no_reply(port, &overdue) else {
+                continue;
+            };
+            let conversation = overdue.conversation;
+            let mut job = Job::new(word, None, None, Instant::now());
+            job.overdue = Some(Box::new(overdue));
+            let verdict = self.core.recovered(job, now_ms);
+            self.act(verdict).await?;
+            self.unpark(conversation).await?;
+        }
+        Ok(())
+    }
+
     /// Runs what waited behind a message of its conversation.
     async fn unpark(&mut self, conversation: ConversationId) -> Result<(), ActorProcessingErr> {
         while let Some(verdict) = self.core.unparked(conversation, self.now_ms()) {
@@ -269,6 +304,14 @@ impl AgentState {
                 let reason = illegal.to_string();
                 self.refuse(job, Performative::Refuse, "illegal-act", &reason)
                     .await
+            }
+            Verdict::Answered(job) => {
+                let step = Step::Refused {
+                    kind: "answered",
+                    reason: "the answer came meanwhile".to_owned(),
+                };
+                self.arguments.gateway.record(&job.envelope, step);
+                Ok(())
             }
             Verdict::TooLate(job) => {
                 self.refuse(
@@ -457,11 +500,13 @@ impl AgentState {
             kind: fault.kind.to_owned(),
             reason: fault.reason.clone(),
         };
-        if job.sequence.is_some() {
-            self.end(job, Mark::Dead(letter)).await?;
-        } else if let Err(error) = self.arguments.gateway.parts().ledger.bury(letter).await {
-            tracing::warn!(message = %job.envelope.id, %error, "a dead letter could not be kept");
+        if job.sequence.is_none() {
+            let buried = self.arguments.gateway.parts().ledger.bury(letter.clone());
+            if let Err(error) = buried.await {
+                tracing::warn!(message = %job.envelope.id, %error, "a dead letter could not be kept");
+            }
         }
+        self.end(job, Mark::Dead(letter)).await?;
         let reason = fault.reason.clone();
         self.arguments
             .gateway
@@ -469,11 +514,11 @@ impl AgentState {
         Ok(())
     }
 
-    /// Ends a message without a reaction; what is not durable needs no word to the ledger.
+    /// Ends a message without a reaction. The ledger hears of it where the message is durable, or
+    /// where it moved a conversation that the ledger keeps.
     async fn end(&mut self, job: &Job, mark: Mark) -> Result<(), ActorProcessingErr> {
-        if job.sequence.is_some() {
-            self.settle(mark, BTreeMap::new(), Vec::new()).await?;
-        }
+        let mark = job.sequence.map_or(Mark::None, |_| mark);
+        self.settle(mark, BTreeMap::new(), Vec::new()).await?;
         Ok(())
     }
 
@@ -533,62 +578,5 @@ impl AgentState {
                 tokio::time::sleep(wait.max(std::time::Duration::from_millis(10))).await;
             }
         });
-    }
-}
-
-/// Starts an instance and hands it a health message. What it does in answer takes no effect.
-///
-/// # Errors
-/// It did not start, trapped, ran out of a limit, or answered `failure`.
-pub(crate) async fn trial(
-    programs: &dyn Programs,
-    order: StartOrder,
-    ids: &dyn Ids,
-) -> Result<Box<dyn Instance>, Fault> {
-    let health = Envelope {
-        id: ids.message(),
-        performative: Performative::Query,
-        sender: Principal::Node,
-        receiver: Principal::Agent(order.address.clone()),
-        conversation: ids.conversation(),
-        protocol: None,
-        reply_with: None,
-        in_reply_to: None,
-        reply_by: None,
-        content_type: HEALTH_CONTENT_TYPE.into(),
-        content: Arc::from(b"{}".as_slice()),
-        delivery: Delivery::AtMostOnce,
-        trace: TraceParent {
-            trace: ids.trace(),
-            span: 0,
-        },
-    };
-    let unhealthy = |reason: &str| Fault {
-        kind: "unhealthy",
-        reason: reason.to_owned(),
-        own: None,
-        lasting: true,
-    };
-    let instance = programs.start(order.clone()).await?;
-    let Delivered {
-        instance, result, ..
-    } = instance.deliver(Arc::new(health)).await;
-    match result {
-        Ok(reaction) => {
-            if reaction
-                .sent
-                .iter()
-                .any(|draft| draft.performative == Performative::Failure)
-            {
-                return Err(unhealthy("it answered the health message with failure"));
-            }
-        }
-        // A program that does not know the message is as well as one that does.
-        Err(fault) if fault.own == Some(true) => {}
-        Err(fault) => return Err(fault),
-    }
-    match instance {
-        Some(instance) => Ok(instance),
-        None => programs.start(order).await,
     }
 }

@@ -14,7 +14,7 @@ use caxton_capabilities::{ConversationId, Principal};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
-    conversation::{Act, Conversations, Illegal},
+    conversation::{Act, Awaited, Conversations, Illegal, Overdue},
     envelope::{Delivery, Envelope, Performative, Protocol},
     ports::Fault,
     supervision::Occupied,
@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) since: Instant,
     pub(crate) bytes: Option<OwnedSemaphorePermit>,
     pub(crate) place: Option<Occupied>,
+    /// The runtime's word that no answer came to this.
+    pub(crate) overdue: Option<Box<Overdue>>,
 }
 
 impl Job {
@@ -63,6 +65,7 @@ impl Job {
             since,
             bytes,
             place: None,
+            overdue: None,
         }
     }
 }
@@ -91,6 +94,8 @@ pub(crate) enum Verdict {
     Illegal(Job, Illegal),
     /// Nobody wants an answer any more.
     TooLate(Job),
+    /// It says that no answer came, and one came after all.
+    Answered(Job),
 }
 
 /// A message came after one that was accepted later: it is done already, or was overtaken on its way
@@ -187,6 +192,12 @@ impl Core {
     }
 
     fn judge(&mut self, job: Job, now_ms: u64) -> Verdict {
+        if let Some(overdue) = &job.overdue {
+            return match self.conversations.give_up(overdue) {
+                true => Verdict::Run(job),
+                false => Verdict::Answered(job),
+            };
+        }
         let envelope = &job.envelope;
         if envelope.reply_by.is_some_and(|by| by < now_ms) {
             return Verdict::TooLate(job);
@@ -205,7 +216,7 @@ impl Core {
         let label = envelope.label();
         match self
             .conversations
-            .received(act(envelope, &envelope.sender, &label))
+            .received(act(envelope, &envelope.sender, &label, None))
         {
             Ok(()) => Verdict::Run(job),
             Err(illegal) => Verdict::Illegal(job, illegal),
@@ -215,8 +226,23 @@ impl Core {
     /// Takes note of an act of the agent's own.
     pub(crate) fn says(&mut self, envelope: &Envelope) -> Result<(), Illegal> {
         let label = envelope.label();
+        let awaited = envelope.reply_by.map(|by_ms| Awaited {
+            by_ms,
+            message: envelope.id,
+            trace: envelope.trace.trace,
+        });
         self.conversations
-            .sent(act(envelope, &envelope.receiver, &label))
+            .sent(act(envelope, &envelope.receiver, &label, awaited))
+    }
+
+    /// When the next answer is due, where one is.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.conversations.next_due()
+    }
+
+    /// The next answer that did not come in time; each is told once.
+    pub(crate) fn overdue(&mut self, now_ms: u64) -> Option<Overdue> {
+        self.conversations.overdue(now_ms)
     }
 
     /// Decides about a message that failed. `runtime_at_fault`: the program never saw it.
@@ -272,7 +298,12 @@ impl Core {
     }
 }
 
-fn act<'a>(envelope: &Envelope, peer: &'a Principal, label: &'a Arc<str>) -> Act<'a> {
+fn act<'a>(
+    envelope: &Envelope,
+    peer: &'a Principal,
+    label: &'a Arc<str>,
+    awaited: Option<Awaited>,
+) -> Act<'a> {
     Act {
         conversation: envelope.conversation,
         peer,
@@ -280,6 +311,7 @@ fn act<'a>(envelope: &Envelope, peer: &'a Principal, label: &'a Arc<str>) -> Act
         performative: envelope.performative,
         label,
         durable: envelope.delivery == Delivery::AtLeastOnce,
+        awaited,
     }
 }
 

@@ -2,9 +2,12 @@
 //! that what a reaction did takes effect as a whole or not at all.
 
 mod actor;
+mod alarm;
 mod core;
+mod trial;
 
-pub use actor::HEALTH_CONTENT_TYPE;
-pub(crate) use actor::{AgentActor, AgentArguments, AgentMessage, trial};
+pub(crate) use actor::{AgentActor, AgentArguments, AgentMessage};
 pub(crate) use core::Job;
 pub use core::RetryPolicy;
+pub use trial::HEALTH_CONTENT_TYPE;
+pub(crate) use trial::trial;

@@ -310,12 +310,16 @@ impl Gateway {
     /// Sends a message and waits for the answer, `agree` not counted as one.
     ///
     /// # Errors
-    /// It was refused, or no answer came in `timeout`.
+    /// It was refused, or no answer came in `timeout`, or by its `reply_by`.
     pub async fn request(
         &self,
         order: Order,
         timeout: Duration,
     ) -> Result<(Accepted, Arc<Envelope>), RequestError> {
+        let by = order.reply_by.map(|by_ms| {
+            Duration::from_millis(by_ms.saturating_sub(crate::ports::unix_ms(self.now())))
+        });
+        let timeout = by.map_or(timeout, |by| timeout.min(by));
         let deadline = Instant::now() + timeout;
         let prepared = self.prepare_order(order)?;
         let mut ticket = self.ticket(&prepared.envelope);
@@ -639,7 +643,12 @@ impl Gateway {
         );
     }
 
-    fn record_accepted(&self, envelope: &Arc<Envelope>, permit: &Permit, cause: Option<MessageId>) {
+    pub(super) fn record_accepted(
+        &self,
+        envelope: &Arc<Envelope>,
+        permit: &Permit,
+        cause: Option<MessageId>,
+    ) {
         if self.0.observers.receiver_count() > 0 {
             let _nobody = self.0.observers.send(Arc::clone(envelope));
         }
@@ -668,7 +677,7 @@ fn refusal(reason: NoRoute, receiver: &Principal) -> Refusal {
 }
 
 /// The span of a message's handling: the low half of its id, which is random.
-fn span_of(id: MessageId) -> u64 {
+pub(super) fn span_of(id: MessageId) -> u64 {
     u64::try_from(id.uuid().as_u128() & u128::from(u64::MAX)).unwrap_or_default()
 }
 
@@ -680,7 +689,7 @@ fn unix_us(time: SystemTime) -> u64 {
 }
 
 /// `{"error":…,"reason":…,"receiver":…}`: small enough to be written by hand, escaped as RFC 8259 asks.
-fn answer_content(kind: &str, reason: &str, receiver: &Principal) -> String {
+pub(super) fn answer_content(kind: &str, reason: &str, receiver: &Principal) -> String {
     let mut text = String::from("{\"error\":\"");
     text.push_str(kind);
     text.push_str("\",\"reason\":\"");

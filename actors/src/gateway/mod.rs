@@ -10,6 +10,7 @@ mod actor;
 mod admission;
 mod core;
 mod handle;
+mod no_reply;
 mod routes;
 mod waiting;
 

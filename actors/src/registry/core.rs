@@ -9,9 +9,6 @@ use crate::{
     ports::{AgentRecord, Desired, Digest, Version},
 };
 
-/// Versions kept of each agent; programs of versions that fall out may be removed.
-pub const VERSIONS_MAX: usize = 20;
-
 /// What somebody wants an agent to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deployment {
@@ -95,7 +92,7 @@ pub enum PlanError {
 }
 
 impl Deployment {
-    /// Compares the wish with what is there.
+    /// Compares the wish with what is there. Of the versions, the newest `kept` stay.
     ///
     /// # Errors
     /// `if_version` names another version.
@@ -103,6 +100,7 @@ impl Deployment {
         &self,
         record: Option<&AgentRecord>,
         now_ms: u64,
+        kept: usize,
         new_id: impl FnOnce() -> AgentId,
     ) -> Result<Plan, PlanError> {
         let current = record.map_or(0, |record| record.current);
@@ -139,7 +137,7 @@ impl Deployment {
         planned.current = number;
         planned.desired = Desired::Running;
         planned.versions.push(version);
-        let surplus = planned.versions.len().saturating_sub(VERSIONS_MAX);
+        let surplus = planned.versions.len().saturating_sub(kept.max(1));
         planned.versions.drain(..surplus);
         Ok(Plan {
             outcome: Outcome::Updated,
@@ -250,6 +248,8 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    const KEPT: usize = 20;
+
     fn wish(program: u8) -> Deployment {
         Deployment {
             address: "acme/one".parse().unwrap(),
@@ -269,11 +269,11 @@ mod tests {
 
     #[test]
     fn the_same_wish_twice_changes_nothing() {
-        let first = wish(1).plan(None, 5, id).unwrap();
+        let first = wish(1).plan(None, 5, KEPT, id).unwrap();
         assert_eq!(first.outcome, Outcome::Created);
         let mut again = wish(1);
         again.source = "renamed.wasm".into();
-        let second = again.plan(Some(&first.record), 9, id).unwrap();
+        let second = again.plan(Some(&first.record), 9, KEPT, id).unwrap();
         assert_eq!(
             (second.outcome, second.changes),
             (Outcome::Unchanged, vec![])
@@ -283,10 +283,10 @@ mod tests {
 
     #[test]
     fn a_changed_limit_is_a_new_version_and_is_named() {
-        let first = wish(1).plan(None, 5, id).unwrap().record;
+        let first = wish(1).plan(None, 5, KEPT, id).unwrap().record;
         let mut more = wish(1);
         more.limits.insert("memory_bytes".into(), 1);
-        let plan = more.plan(Some(&first), 9, id).unwrap();
+        let plan = more.plan(Some(&first), 9, KEPT, id).unwrap();
         assert_eq!(plan.record.current, 2);
         let change = Change {
             field: "limits.memory_bytes".into(),
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn if_version_guards_against_somebody_else() {
-        let first = wish(1).plan(None, 5, id).unwrap().record;
+        let first = wish(1).plan(None, 5, KEPT, id).unwrap().record;
         let guarded = |wanted| Deployment {
             if_version: Some(wanted),
             ..wish(2)
@@ -307,28 +307,37 @@ mod tests {
             current: 1,
             wanted: 0,
         });
-        assert_eq!(guarded(0).plan(Some(&first), 9, id), mismatch);
-        assert!(guarded(1).plan(Some(&first), 9, id).is_ok());
-        assert!(guarded(0).plan(None, 9, id).is_ok());
+        assert_eq!(guarded(0).plan(Some(&first), 9, KEPT, id), mismatch);
+        assert!(guarded(1).plan(Some(&first), 9, KEPT, id).is_ok());
+        assert!(guarded(0).plan(None, 9, KEPT, id).is_ok());
+    }
+
+    #[test]
+    fn one_version_is_kept_where_one_is_wanted() {
+        let first = wish(1).plan(None, 0, 1, id).unwrap().record;
+        let second = wish(2).plan(Some(&first), 1, 1, id).unwrap().record;
+        assert_eq!((second.versions.len(), second.current), (1, 2));
+        assert!(second.current_version().is_some());
+        assert!(plan_rollback(&second, None).is_err());
     }
 
     #[test]
     fn old_versions_fall_out_and_rollback_finds_only_what_is_kept() {
-        let mut record = wish(0).plan(None, 0, id).unwrap().record;
+        let mut record = wish(0).plan(None, 0, KEPT, id).unwrap().record;
         for program in 1..=30 {
             record = wish(program)
-                .plan(Some(&record), u64::from(program), id)
+                .plan(Some(&record), u64::from(program), KEPT, id)
                 .unwrap()
                 .record;
         }
-        assert_eq!((record.versions.len(), record.current), (VERSIONS_MAX, 31));
+        assert_eq!((record.versions.len(), record.current), (KEPT, 31));
         assert_eq!(
             plan_rollback(&record, Some(1)),
             Err(PlanError::NoSuchVersion(1))
         );
         let back = plan_rollback(&record, None).unwrap();
         assert_eq!((back.record.current, back.outcome), (30, Outcome::Updated));
-        let next = wish(99).plan(Some(&back.record), 99, id).unwrap();
+        let next = wish(99).plan(Some(&back.record), 99, KEPT, id).unwrap();
         assert_eq!(next.record.current, 32, "numbers are not used twice");
     }
 }

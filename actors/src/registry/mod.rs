@@ -1,10 +1,18 @@
 //! The registry: which agents there are, in which versions, and what their operators want of them.
 //!
 //! It makes agents so: a deployment is planned, tried, made durable, and only then switched to.
+//!
+//! - `core`: what a deployment or a rollback would change; pure.
+//! - `actor`: who may begin what, and what the records are afterwards.
+//! - `operation`: the work on one agent, beside the actor.
+//! - `handle`: what the rest of the node says.
 
 mod actor;
 mod core;
+mod handle;
+mod operation;
 
-pub use actor::{Registry, RegistryError};
 pub(crate) use actor::{RegistryActor, RegistryArguments, RegistryMessage};
-pub use core::{Change, Deployment, Outcome, Plan, PlanError, VERSIONS_MAX};
+pub use core::{Change, Deployment, Outcome, Plan, PlanError};
+pub use handle::{Registry, RegistryError};
+pub(crate) use operation::Hands;

@@ -202,7 +202,7 @@ section! {
         backoff_first: Duration = "100ms", duration(ms(1), mins(1));
         /// The longest pause between two tries; never below `backoff_first`.
         backoff_max: Duration = "10s", duration(ms(1), hours(1));
-        /// Messages in one conversation; one more ends it.
+        /// Conversations that one agent has open under its protocols; one more closes the oldest.
         conversation_max: usize = "1024", count(1, 1_000_000);
     }
 }

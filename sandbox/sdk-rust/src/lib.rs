@@ -190,6 +190,9 @@ impl Message {
     }
 }
 
+/// A `reply-by` up to this is so long from now.
+const YEAR_MS: u128 = 365 * 24 * 60 * 60 * 1_000;
+
 impl Outgoing {
     /// A `text/plain` message in the conversation being handled.
     #[must_use]
@@ -240,6 +243,15 @@ impl Outgoing {
     #[must_use]
     pub fn in_reply_to(mut self, mark: &str) -> Self {
         self.in_reply_to = Some(mark.to_owned());
+        self
+    }
+
+    /// Says how long an answer is waited for, at most a year. Where the agent declares the conversation's protocol and
+    /// no answer comes, the node says so: a `failure` whose content has the `error` `no-reply`.
+    #[must_use]
+    pub fn reply_within(mut self, wait: std::time::Duration) -> Self {
+        // A program has no clock; the node counts a time below a year from when the message leaves.
+        self.reply_by = Some(wait.as_millis().min(YEAR_MS) as u64);
         self
     }
 

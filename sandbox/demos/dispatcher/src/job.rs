@@ -11,6 +11,8 @@ pub(crate) struct Participant {
     pub(crate) outstanding: u32,
     /// Chunks ever awarded.
     pub(crate) awarded: u32,
+    /// It let the time for an answer pass: it is not called again.
+    pub(crate) silent: bool,
 }
 
 /// The state of a job but for its chunks.
@@ -51,6 +53,7 @@ impl Job {
             name: name.clone(),
             outstanding: 0,
             awarded: 0,
+            silent: false,
         });
         Self {
             id: Self::id_of(message),
@@ -96,12 +99,33 @@ impl Job {
         }
     }
 
+    /// A counter did not answer in time.
+    pub(crate) fn is_silent(&mut self, counter: usize) {
+        if let Some(counter) = self.counters.get_mut(counter) {
+            counter.silent = true;
+        }
+    }
+
+    /// Those who did not answer in time.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = &str> {
+        let silent = self.counters.iter().filter(|counter| counter.silent);
+        silent.map(|counter| counter.name.as_str())
+    }
+
     /// Lines; the label last, because it alone is foreign text and may hold anything.
     pub(crate) fn encode(&self) -> String {
         let counters: Vec<String> = self
             .counters
             .iter()
-            .map(|c| format!("{} {} {}", c.name, c.outstanding, c.awarded))
+            .map(|c| {
+                format!(
+                    "{} {} {} {}",
+                    c.name,
+                    c.outstanding,
+                    c.awarded,
+                    u8::from(c.silent)
+                )
+            })
             .collect();
         let chunks: Vec<String> = self.chunks.iter().map(ToString::to_string).collect();
         let numbers = format!("{} {} {}", self.tendered, self.done, chunks.join(" "));
@@ -153,5 +177,7 @@ fn decode_participant(text: &str) -> Option<Participant> {
         name,
         outstanding: words.next()?.parse().ok()?,
         awarded: words.next()?.parse().ok()?,
+        // A job that an earlier version began has no such word.
+        silent: words.next() == Some("1"),
     })
 }

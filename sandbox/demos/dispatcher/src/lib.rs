@@ -3,8 +3,9 @@
 //! A `request` becomes a job: its text is cut into chunks, each chunk is tendered to all agents that offer
 //! `word-count` (`cfp`), awarded to the cheapest (`accept-proposal`), and the results are added up (`inform`).
 //!
-//! Everything the dispatcher knows is in kv (`store.rs`), so it goes on where it stood after a restart. It takes no
-//! decision by time: a program has no clock, and the node answers for a counter that is gone.
+//! Everything the dispatcher knows is in kv (`store.rs`), so it goes on where it stood after a restart. A program has no
+//! clock: each call and each award names how long an answer is waited for, and the node says so when none came. Who let
+//! that time pass once is not called again in the same job.
 //!
 //! FIPA SC00029H lets a `reject-proposal` end the matter for that counter. So a chunk whose winner fails is not awarded
 //! to a rejected counter, it is tendered again, in a conversation of its own, to all that have not failed on it.
@@ -14,6 +15,8 @@ mod store;
 mod tender;
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
 
 use caxton_sdk::{Agent, Context, Error, Message, Outgoing, Performative};
 
@@ -33,6 +36,12 @@ const UNDER_WAY_PER_COUNTER: usize = 4;
 const MESSAGES_MAX: usize = 90;
 /// Counters of one job: an award with its rejections and the calls for another chunk fit into one reaction.
 const COUNTERS_MAX: usize = 32;
+
+/// A proposal takes a counter milliseconds, but it may first have to count what it was awarded before.
+const PROPOSAL_WITHIN: Duration = Duration::from_secs(10);
+/// A chunk takes a counter a second at most; the rest is its queue, on a machine that is busy. Another counter can
+/// still do it while an operator waits, who does so for 30 s unless told otherwise.
+const RESULT_WITHIN: Duration = Duration::from_secs(15);
 
 /// Keeps nothing in memory.
 #[derive(Debug, Default)]
@@ -133,6 +142,13 @@ fn answer(message: &Message, ctx: &Context) -> Result<Vec<Outgoing>, Error> {
     let Some(mut tender) = store.tender(label.chunk)? else {
         return Ok(vec![]);
     };
+    if is_no_reply(message) {
+        job.is_silent(label.counter);
+        store.put_job(&job)?;
+        if job.tendered < job.chunks.len() && job.silent().count() == job.counters.len() {
+            return give_up(&job, &store, job.tendered); // Nobody is left to call.
+        }
+    }
     let out = match (label.stage, message.performative) {
         (Stage::Call, Performative::Propose) => {
             let reply = Reply::Proposed {
@@ -155,6 +171,13 @@ fn answer(message: &Message, ctx: &Context) -> Result<Vec<Outgoing>, Error> {
         _ => vec![],
     };
     Ok(out)
+}
+
+/// Whether the node says that no answer came.
+fn is_no_reply(message: &Message) -> bool {
+    message.sender == "node"
+        && message.performative == Performative::Failure
+        && message.text().contains(r#""error":"no-reply""#)
 }
 
 /// A counter answered a call. When all have, the chunk is awarded.
@@ -206,6 +229,7 @@ fn award(
             };
             Outgoing::new(Performative::AcceptProposal, name, text.clone())
                 .reply_with(&label.to_string())
+                .reply_within(RESULT_WITHIN)
         } else {
             Outgoing::new(Performative::RejectProposal, name, "awarded to another")
         };
@@ -263,7 +287,7 @@ fn lost(
         return Ok(vec![]);
     }
     job.release(label.counter);
-    if !tender.begin_again(label.counter) {
+    if !tender.begin_again(label.counter, &job.counters) {
         return give_up(job, store, label.chunk);
     }
     let out = call(job, tender, label.chunk);
@@ -282,7 +306,7 @@ fn tender_more(job: &mut Job, store: &Store<'_>, out: &mut Vec<Outgoing>) -> Res
         && job.tendered - job.done < counters * UNDER_WAY_PER_COUNTER
         && (job.open() + 1) * counters <= MESSAGES_MAX
     {
-        let tender = Tender::new(counters);
+        let tender = Tender::new(&job.counters);
         out.extend(call(job, &tender, job.tendered));
         store.put_tender(job.tendered, &tender)?;
         job.tendered += 1;
@@ -309,7 +333,8 @@ fn call(job: &Job, tender: &Tender, chunk: usize) -> Vec<Outgoing> {
                 stage: Stage::Call,
             };
             let cfp = Outgoing::new(Performative::Cfp, name, content.as_str())
-                .content_type("application/json");
+                .content_type("application/json")
+                .reply_within(PROPOSAL_WITHIN);
             in_contract_net(cfp.reply_with(&label.to_string()), job, chunk, tender.round)
         })
         .collect()
@@ -318,8 +343,13 @@ fn call(job: &Job, tender: &Tender, chunk: usize) -> Vec<Outgoing> {
 /// No counter is left for a chunk: the job fails as a whole.
 fn give_up(job: &Job, store: &Store<'_>, chunk: usize) -> Result<Vec<Outgoing>, Error> {
     let mut out = withdraw(job, store)?;
+    let silent: Vec<&str> = job.silent().collect();
+    let silent = match silent.as_slice() {
+        [] => String::new(),
+        names => format!("; {} did not answer in time", names.join(", ")),
+    };
     let reason = format!(
-        "chunk {} of {} found no counter: each of {} refused or failed; see their logs",
+        "chunk {} of {} found no counter: each of {} refused or failed{silent}; see their logs",
         chunk + 1,
         job.chunks.len(),
         job.counters.len()

@@ -69,7 +69,7 @@ pub(crate) enum Reply {
     Proposed { cost: u64, token: String },
     /// Not in this round.
     Refused,
-    /// Won an earlier round and failed: not called again for this chunk.
+    /// Won an earlier round and failed, or lets time pass: not called again for this chunk.
     Failed,
 }
 
@@ -84,12 +84,16 @@ pub(crate) struct Tender {
 }
 
 impl Tender {
-    /// The first round: every counter is called.
-    pub(crate) fn new(counters: usize) -> Self {
+    /// The first round: every counter is called that has not let time pass.
+    pub(crate) fn new(counters: &[Participant]) -> Self {
+        let first = |counter: &Participant| match counter.silent {
+            true => Reply::Failed,
+            false => Reply::Waiting,
+        };
         Self {
             round: 0,
             winner: None,
-            replies: vec![Reply::Waiting; counters],
+            replies: counters.iter().map(first).collect(),
         }
     }
 
@@ -150,9 +154,14 @@ impl Tender {
     }
 
     /// Starts another round without the winner that failed. False: nobody is left.
-    pub(crate) fn begin_again(&mut self, failed: usize) -> bool {
+    pub(crate) fn begin_again(&mut self, failed: usize, counters: &[Participant]) -> bool {
+        let silent = |counter| {
+            counters
+                .get(counter)
+                .is_some_and(|c: &Participant| c.silent)
+        };
         for (counter, reply) in self.replies.iter_mut().enumerate() {
-            if counter == failed {
+            if counter == failed || silent(counter) {
                 *reply = Reply::Failed;
             } else if *reply != Reply::Failed {
                 *reply = Reply::Waiting;

@@ -236,6 +236,76 @@ fn every_message_twice_gives_one_answer() {
     assert!(node.keys().is_empty());
 }
 
+/// What the node says where a counter is silent.
+fn no_reply(to: &Outgoing) -> Message {
+    let content = format!(
+        r#"{{"error":"no-reply","reason":"no answer","receiver":"{}"}}"#,
+        to.receiver
+    );
+    Message {
+        sender: "node".into(),
+        ..say(to, P::Failure, content)
+    }
+}
+
+#[test]
+fn every_call_and_every_award_names_a_time() {
+    let said = play(&node(), request(three_chunks()), counter);
+    for message in said {
+        let is_question = matches!(message.performative, P::Cfp | P::AcceptProposal);
+        assert_eq!(
+            message.reply_by.is_some(),
+            is_question,
+            "{:?}",
+            message.performative
+        );
+    }
+}
+
+#[test]
+fn a_counter_that_lets_the_time_pass_holds_up_no_job_and_is_not_called_again() {
+    for silent_at in [P::Cfp, P::AcceptProposal] {
+        let (node, text) = (node(), b"word ".repeat(CHUNK_BYTES_MIN * 20 / 5));
+        let said = play(&node, request(text.clone()), |message| {
+            if message.receiver == A && message.performative == silent_at {
+                return Some(no_reply(message));
+            }
+            counter(message)
+        });
+        let answers = to(&said, "acme/tester");
+        assert_eq!((answers.len(), answers[0].performative), (1, P::Inform));
+        assert_eq!(
+            String::from_utf8_lossy(&answers[0].content),
+            word_count::count(&text)
+        );
+        let calls = |name| {
+            let called = to(&said, name);
+            called.iter().filter(|m| m.performative == P::Cfp).count()
+        };
+        assert!(calls(A) < calls(B), "{} and {}", calls(A), calls(B));
+        assert!(node.keys().is_empty());
+    }
+}
+
+#[test]
+fn a_job_whose_counters_are_all_silent_fails_and_names_them() {
+    // More chunks than are under way at once: some were never called for.
+    for chunks in [1, 20] {
+        let node = node();
+        let said = play(
+            &node,
+            request(b"word ".repeat(CHUNK_BYTES_MIN * chunks / 5)),
+            |message| matches!(message.performative, P::Cfp).then(|| no_reply(message)),
+        );
+        let answers = to(&said, "acme/tester");
+        assert_eq!((answers.len(), answers[0].performative), (1, P::Failure));
+        let reason = String::from_utf8_lossy(&answers[0].content).into_owned();
+        assert!(reason.contains(A) && reason.contains(B), "{reason}");
+        assert!(reason.contains("did not answer in time"), "{reason}");
+        assert!(node.keys().is_empty());
+    }
+}
+
 #[test]
 fn chunk_of_a_failed_winner_goes_to_the_next() {
     for failing in [P::Failure, P::Refuse, P::NotUnderstood] {

@@ -1,0 +1,263 @@
+//! A tree with its surroundings: agents are closures, time is tokio's, and every hop is seen.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use caxton_actors::{
+    agent::RetryPolicy,
+    ca::Certificates,
+    envelope::{Delivery, Envelope, Hop, Performative, Protocol},
+    gateway::{AdmissionLimits, Order},
+    ports::{
+        Clock, Delivered, Digest, Draft, Fault, Hops, Ids, Instance, Programs, Reaction,
+        StartOrder, Usage, unix_ms,
+    },
+    registry::Deployment,
+    supervision::Intensity,
+    tree::{Tree, TreeParts},
+};
+use caxton_capabilities::{AgentId, ConversationId, MessageId, PolicySet, TraceId};
+use futures_util::future::BoxFuture;
+use tokio::{sync::Semaphore, time::Instant};
+use uuid::Uuid;
+
+use crate::ledger::Memory;
+
+pub(crate) type Play = Arc<dyn Fn(&Envelope) -> Result<Reaction, Fault> + Send + Sync>;
+
+/// Time and names of a test.
+pub(crate) struct World {
+    zero: Instant,
+    next: AtomicU64,
+    pub(crate) hops: Mutex<Vec<Hop>>,
+}
+
+impl Clock for World {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + self.zero.elapsed()
+    }
+}
+
+impl Hops for World {
+    fn record(&self, hop: Hop) {
+        self.hops.lock().unwrap().push(hop);
+    }
+}
+
+impl World {
+    fn uuid(&self) -> Uuid {
+        Uuid::from_u128(u128::from(1 + self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        unix_ms(self.now())
+    }
+}
+
+impl Ids for World {
+    fn message(&self) -> MessageId {
+        MessageId::from_uuid(self.uuid())
+    }
+    fn conversation(&self) -> ConversationId {
+        ConversationId::from_uuid(self.uuid())
+    }
+    fn agent(&self) -> AgentId {
+        AgentId::from_uuid(self.uuid())
+    }
+    fn trace(&self) -> TraceId {
+        TraceId::from_u128(self.uuid().as_u128()).unwrap()
+    }
+}
+
+impl Certificates for World {
+    fn not_after(&self) -> SystemTime {
+        self.now() + Duration::from_secs(1_000_000)
+    }
+    fn renew_before(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+    fn renew(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Who plays whom, by name, and starts that wait for a test.
+#[derive(Default)]
+pub(crate) struct Cast {
+    plays: Mutex<HashMap<String, Play>>,
+    held: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+struct Playing(Play);
+
+impl Instance for Playing {
+    fn deliver(self: Box<Self>, envelope: Arc<Envelope>) -> BoxFuture<'static, Delivered> {
+        let result = (self.0)(&envelope);
+        Box::pin(async move {
+            Delivered {
+                instance: Some(self as Box<dyn Instance>),
+                result,
+                usage: Usage::default(),
+            }
+        })
+    }
+}
+
+impl Programs for Cast {
+    fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
+        let name = order.address.to_string();
+        let held = self.held.lock().unwrap().get(&name).cloned();
+        let play = self.plays.lock().unwrap().get(&name).cloned();
+        Box::pin(async move {
+            if let Some(held) = held {
+                let _go = held.acquire().await;
+            }
+            Ok(Box::new(Playing(play.expect("somebody plays it"))) as Box<dyn Instance>)
+        })
+    }
+}
+
+impl Cast {
+    /// Starts of `name` wait from now on, until the permit is given.
+    pub(crate) fn hold(&self, name: &str) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let mut held = self.held.lock().unwrap();
+        held.insert(name.to_owned(), Arc::clone(&gate));
+        gate
+    }
+}
+
+/// A running tree. What must outlive it is shared, so that another may be started on the same.
+pub(crate) struct Stage {
+    pub(crate) tree: Tree,
+    pub(crate) world: Arc<World>,
+    pub(crate) ledger: Arc<Memory>,
+    pub(crate) cast: Arc<Cast>,
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        let world = World {
+            zero: Instant::now(),
+            next: AtomicU64::new(0),
+            hops: Mutex::default(),
+        };
+        Self::on(Arc::new(world), Arc::default(), Arc::default()).await
+    }
+
+    async fn on(world: Arc<World>, ledger: Arc<Memory>, cast: Arc<Cast>) -> Self {
+        let parts = TreeParts {
+            policies: PolicySet::owner_only("admin".parse().unwrap()),
+            ledger: ledger.clone(),
+            certificates: world.clone(),
+            ids: world.clone(),
+            clock: world.clone(),
+            hops: world.clone(),
+            admission: AdmissionLimits {
+                message_bytes_max: 1 << 20,
+                mailbox_max: 64,
+                tenant_bytes_max: 1 << 20,
+            },
+            retry: RetryPolicy {
+                attempts_max: 3,
+                first: Duration::from_millis(100),
+                longest: Duration::from_secs(1),
+            },
+            conversations_max: 64,
+            versions_kept: 20,
+            agent_intensity: Intensity {
+                restarts: 5,
+                period: Duration::from_secs(10),
+            },
+            seed: 1,
+            grace: Duration::from_secs(1),
+        };
+        let programs = cast.clone();
+        let tree = Tree::start(parts, |_gateway| programs).await.unwrap();
+        let stage = Self {
+            tree,
+            world,
+            ledger,
+            cast,
+        };
+        // Once it answers, trust was published and every agent brought up.
+        stage.tree.registry.list().await.unwrap();
+        stage
+    }
+
+    /// The node dies, and another starts on what it wrote.
+    pub(crate) async fn restarted(self) -> Self {
+        self.tree.stop(Duration::from_secs(1)).await;
+        Self::on(self.world, self.ledger, self.cast).await
+    }
+
+    pub(crate) fn wish(name: &str, program: u8, protocols: &[Protocol]) -> Deployment {
+        Deployment {
+            address: name.parse().unwrap(),
+            by: "operator:admin".parse().unwrap(),
+            program: Digest([program; 32]),
+            source: name.to_owned(),
+            limits: BTreeMap::new(),
+            protocols: protocols.to_vec(),
+            services: vec![],
+            if_version: None,
+        }
+    }
+
+    /// Says who plays `name` from the next instance on.
+    pub(crate) fn play(
+        &self,
+        name: &str,
+        play: impl Fn(&Envelope) -> Result<Reaction, Fault> + Send + Sync + 'static,
+    ) {
+        let mut plays = self.cast.plays.lock().unwrap();
+        plays.insert(name.to_owned(), Arc::new(play));
+    }
+
+    pub(crate) async fn deploy(&self, name: &str, protocols: &[Protocol]) {
+        let wish = Self::wish(name, 1, protocols);
+        self.tree.registry.deploy(wish, false).await.unwrap();
+    }
+
+    /// Orders that `name` handle `content`.
+    pub(crate) fn order(&self, name: &str, content: &str, delivery: Delivery) -> Order {
+        Order {
+            sender: "operator:admin".parse().unwrap(),
+            receiver: name.parse().unwrap(),
+            performative: Performative::Inform,
+            conversation: None,
+            protocol: None,
+            reply_with: None,
+            in_reply_to: None,
+            reply_by: None,
+            content_type: "text/plain".into(),
+            content: content.as_bytes().into(),
+            delivery,
+            id: None,
+            trace: None,
+        }
+    }
+}
+
+/// A message of a reaction.
+pub(crate) fn draft(id: MessageId, performative: Performative, receiver: &str) -> Draft {
+    Draft {
+        id,
+        performative,
+        receiver: receiver.parse().unwrap(),
+        conversation: None,
+        protocol: None,
+        reply_with: None,
+        in_reply_to: None,
+        reply_by: None,
+        content_type: "text/plain".into(),
+        content: Arc::from([]),
+        delivery: None,
+    }
+}
