@@ -103,6 +103,9 @@ pub enum LedgerError {
         /// The bound.
         max: u64,
     },
+    /// The agent was removed.
+    #[error("the agent was removed")]
+    AgentRemoved,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -115,6 +118,14 @@ pub struct Acceptance {
     pub sequence: u64,
     /// The id was accepted before; nothing was written.
     pub duplicate: bool,
+}
+
+impl Acceptance {
+    /// The receiver was removed: the message lies with the dead letters.
+    pub const DEAD: Self = Self {
+        sequence: 0,
+        duplicate: false,
+    };
 }
 
 /// A durable message that is not settled.
@@ -179,14 +190,15 @@ pub struct DeadLetter {
 /// Writing calls are cancel-safe in the sense that a write whose future is dropped is still applied
 /// as a whole or not at all; the caller does not learn which.
 pub trait Ledger: Send + Sync + 'static {
-    /// Makes a message durable for `agent`, once for each id.
+    /// Makes a message durable for `agent`, once for each id. Behind a removal of `agent` it is refused.
     fn accept(
         &self,
         agent: AgentId,
         envelope: Arc<Envelope>,
     ) -> BoxFuture<'static, Result<Acceptance, LedgerError>>;
 
-    /// Applies the end of a reaction. Answers the acceptance of each outgoing message, in order.
+    /// Applies the end of a reaction. Answers the acceptance of each outgoing message, in order;
+    /// [`Acceptance::DEAD`] for one whose receiver was removed.
     fn settle(
         &self,
         settlement: Settlement,

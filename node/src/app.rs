@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use caxton_actors::{auth::Credentials, tree::Tree};
 use caxton_capabilities::Name;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -51,6 +51,8 @@ pub(crate) struct App {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) about: About,
+    /// Programs may have become unused.
+    pub(crate) freed: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }

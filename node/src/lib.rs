@@ -16,6 +16,7 @@ pub mod bench;
 pub mod config;
 mod demos;
 mod environment;
+mod garbage;
 mod identity;
 mod log;
 mod logs;

@@ -15,6 +15,7 @@ use caxton_actors::{
     agent::RetryPolicy,
     auth::{Credential, Credentials},
     gateway::AdmissionLimits,
+    ports::unix_ms,
     supervision::{Intensity, StartError},
     tree::{Tree, TreeParts},
 };
@@ -33,6 +34,7 @@ use crate::{
     app::{About, App, Phase},
     config::{AgentsMax, Config, Mode},
     environment::Environment,
+    garbage,
     identity::{Identity, IdentityError, refuse_exposed, write_file},
     logs::Logs,
     manage,
@@ -184,6 +186,10 @@ impl Node {
             store_options(&config),
             environment.clone(),
         )?);
+        let orphans = store.bury_orphans(unix_ms(environment.now())).await;
+        if let Ok(agents @ 1..) = orphans {
+            tracing::warn!(agents, "what was left of removed agents was cleared up");
+        }
         let (identity, spiffe_id) = identity(&config, &folder, &environment)?;
         notes.extend(identity.notes.iter().cloned());
         let (operator, api_key, credentials) = operator(&folder, &environment)?;
@@ -265,11 +271,17 @@ impl Node {
             phase: phase_now,
             identity,
             about,
+            freed: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         let serving = manage::serve(Arc::clone(&app), listener);
         app.tasks.spawn(serving);
+        app.tasks.spawn(garbage::collect(
+            Arc::clone(&app.wasm),
+            Arc::clone(&app.freed),
+            app.stop.clone(),
+        ));
         phase.send_replace(Phase::Ready);
 
         let ready = ready(&app, notes, operator, api_key, begun);
@@ -490,6 +502,7 @@ fn compiler(config: &Config, folder: &Path) -> Result<Compiler, StartNodeError> 
         exe,
         args: vec!["__compile".into()],
         cache: folder.join("compiled"),
+        cache_bytes_max: config.compile.cache_bytes_max,
         at_once: config.compile.at_once,
         queue: config.compile.queue_max,
         limits,

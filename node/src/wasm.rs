@@ -183,9 +183,38 @@ impl Wasm {
     }
 
     fn is_stored(&self, digest: Digest) -> bool {
-        self.store
-            .programs()
-            .is_ok_and(|programs| programs.binary_search(&digest).is_ok())
+        self.store.has_program(digest).unwrap_or(false)
+    }
+
+    /// Removes programs that nobody uses any more, what was compiled from them, and what was compiled
+    /// from programs that are gone. A crash in between leaves the rest to the next time.
+    pub(crate) async fn collect(&self) {
+        let store = Arc::clone(&self.store);
+        let removed = tokio::task::spawn_blocking(move || store.collect_programs()).await;
+        match removed {
+            Ok(Ok(removed)) if removed.is_empty() => {}
+            Ok(Ok(removed)) => {
+                tracing::info!(programs = removed.len(), "unused programs were removed");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "unused programs were not removed"),
+            Err(_stopping) => return,
+        }
+        let Ok(stored) = self.store.programs() else {
+            return;
+        };
+        let is_stored = |digest: &Digest| stored.binary_search(digest).is_ok();
+        self.loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|digest, _| is_stored(digest));
+        // What is just being compiled may not be kept yet; forgetting it costs compiling it again.
+        for compiled in self.compiler.compiled().await.unwrap_or_default() {
+            if !is_stored(&Digest(*compiled.bytes()))
+                && let Err(error) = self.compiler.forget(compiled).await
+            {
+                tracing::warn!(%error, "a compiled program was not removed");
+            }
+        }
     }
 
     /// The programs that are kept.

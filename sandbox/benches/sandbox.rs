@@ -177,6 +177,7 @@ fn main() {
         exe: PathBuf::from(env!("CARGO_BIN_EXE_caxton-compile-child")),
         args: vec![],
         cache,
+        cache_bytes_max: u64::MAX,
         at_once: 1,
         queue: 1,
         limits: CompileLimits::default(),

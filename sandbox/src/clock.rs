@@ -5,7 +5,7 @@
 //! the thread may stand still for other people's work, by the thread's processor clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 #[expect(
     clippy::disallowed_methods,
@@ -13,6 +13,15 @@ use std::time::{Duration, Instant};
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time by which files are dated.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with times of files alone, which the system dates by the same clock"
+)]
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Processor time of the reaction that is running. Written by whoever polls it, read by the same thread

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use caxton_sandbox::{CompileError, CompileLimits, Compiler, CompilerConfig, Digest, Refusal};
-use common::{HANDLE, compile, compiler_in, good, guest, guest_with, with_type};
+use common::{
+    HANDLE, bounded_compiler_in, compile, compiler_in, demo, good, guest, guest_with, with_type,
+};
 
 async fn refusal(wasm: &[u8]) -> Refusal {
     match compile(wasm).await {
@@ -377,6 +379,7 @@ fn compiler_that_runs(exe: &str, args: &[&str], folder: &std::path::Path) -> Com
         exe: exe.into(),
         args: args.iter().map(Into::into).collect(),
         cache: folder.to_owned(),
+        cache_bytes_max: u64::MAX,
         at_once: 1,
         queue: 0,
         limits: CompileLimits {
@@ -488,4 +491,49 @@ fn any_bytes_get_a_verdict() {
         }
     });
     result.unwrap();
+}
+
+/// A small program that differs from the others in its bytes.
+fn numbered(number: usize) -> Vec<u8> {
+    let mut wasm = demo("echo");
+    // A custom section: its id, the length of what follows, a name of one byte, and content.
+    wasm.extend([0, 3, 1, b'n', u8::try_from(number).unwrap()]);
+    wasm
+}
+
+#[tokio::test]
+async fn the_cache_keeps_to_its_bound_and_what_it_let_go_is_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = compiler_in(folder.path(), CompileLimits::default())
+        .compile(numbered(0).into())
+        .await
+        .unwrap();
+    let size = std::fs::metadata(&one.artifact).unwrap().len();
+    let compiler = bounded_compiler_in(folder.path(), size * 2 + size / 2);
+    let found = compiler.find_compiled(one.digest).await.unwrap();
+    assert!(found.is_some(), "what fits is kept over a restart");
+    let mut digests = vec![one.digest];
+    for number in 1..4 {
+        let compiled = compiler.compile(numbered(number).into()).await.unwrap();
+        assert!(compiled.artifact.exists(), "the newest is never let go");
+        digests.push(compiled.digest);
+    }
+    let mut kept = compiler.compiled().await.unwrap();
+    let mut newest = digests.split_off(2);
+    kept.sort_unstable();
+    newest.sort_unstable();
+    assert_eq!(kept, newest);
+    let again = compiler.compile(numbered(0).into()).await.unwrap();
+    assert!(!again.cached);
+}
+
+#[tokio::test]
+async fn what_another_version_compiled_is_cleared_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = folder.path().join(format!("{:064x}-{:016x}.caxton", 1, 2));
+    std::fs::write(&stranger, b"code").unwrap();
+    let notes = folder.path().join("notes.txt");
+    std::fs::write(&notes, b"mine").unwrap();
+    let _compiler = compiler_in(folder.path(), CompileLimits::default());
+    assert!(!stranger.exists() && notes.exists());
 }

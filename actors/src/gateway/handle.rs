@@ -427,7 +427,13 @@ impl Gateway {
                     .ledger
                     .accept(agent, Arc::clone(&envelope))
                     .await;
-                Some(accepted.map_err(Refusal::NotDurable)?)
+                Some(accepted.map_err(|error| match error {
+                    // It went between our finding it and the ledger's turn.
+                    LedgerError::AgentRemoved => {
+                        Refusal::UnknownReceiver(envelope.receiver.clone())
+                    }
+                    error => Refusal::NotDurable(error),
+                })?)
             }
             None => None,
         };
@@ -445,7 +451,7 @@ impl Gateway {
     /// Moves a message that has its place, and is durable where it must be.
     ///
     /// # Errors
-    /// The agent is between two incarnations and the message is not one that can wait.
+    /// The agent is between two incarnations and the message is not one that can wait, or it is gone.
     pub(crate) fn dispatch(
         &self,
         prepared: Prepared,
@@ -461,6 +467,11 @@ impl Gateway {
             return Ok(());
         }
         self.record_accepted(&envelope, &permit, cause);
+        if acceptance == Some(Acceptance::DEAD) {
+            let reason = "its agent was removed while it was on its way".to_owned();
+            self.record(&envelope, Step::DeadLettered { reason });
+            return Err(Refusal::UnknownReceiver(envelope.receiver.clone()));
+        }
         match to {
             Destination::Runtime => {
                 self.record(&envelope, Step::Answered);

@@ -234,6 +234,8 @@ section! {
         at_once: usize = "1", count(1, 64);
         /// Compilations that wait; one more is refused.
         queue_max: usize = "16", count(0, 1_024);
+        /// Disk for compiled programs; those not loaded for longest go first.
+        cache_bytes_max: u64 = "2GiB", bytes(64 * MIB, 1024 * GIB);
     }
 }
 

@@ -197,6 +197,7 @@ pub(super) async fn remove_agent(
     let removed = node.tree.registry.remove(address).await;
     let record = removed.map_err(|error| unknown(&node, error))?;
     node.logs.forget(record.id);
+    node.freed.notify_one();
     Ok(Json(before))
 }
 

@@ -51,6 +51,7 @@ pub(super) async fn deploy_agent(
     let dry_run = wish.dry_run;
     let deployment = checked(&node, address, wish).await?;
     let plan = node.tree.registry.deploy(deployment, dry_run).await?;
+    node.freed.notify_one(); // An old version may have fallen out.
     let made = plan.outcome == Outcome::Created && !dry_run;
     let status = if made {
         StatusCode::CREATED

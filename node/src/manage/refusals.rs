@@ -53,6 +53,7 @@ impl From<LedgerError> for Failure {
             }
             LedgerError::Unreadable(_) => Self::internal("the store cannot be read", &error),
             LedgerError::Quota { .. } => Self::invalid(error.to_string()),
+            LedgerError::AgentRemoved => Self::new(codes::NOT_FOUND, "the agent was removed"),
             LedgerError::Closed => Self::new(codes::NOT_READY, "the node is stopping"),
         }
     }

@@ -17,6 +17,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::{
     flush::{FlushedBackend, Unflushed},
     group::{Bounds, Counters, Failure, Group},
+    removed::Removed,
     tables::{FORMAT, META, META_DROPPED, META_FORMAT, META_NEXT_SEQUENCE, decode, encode},
 };
 
@@ -183,7 +184,8 @@ pub(super) fn initialize(database: &Database) -> Result<(), StorageError> {
         tombstone_window_ms: 0,
     };
     let txn = database.begin_write().map_err(storage)?;
-    let mut group = Group::open(&txn, Counters::default(), bounds, 0).map_err(storage)?;
+    let removed = Removed::default();
+    let mut group = Group::open(&txn, &removed, Counters::default(), bounds, 0).map_err(storage)?;
     let written = encode(&FORMAT)
         .map_err(Failure::from)
         .and_then(|row| group.put_meta(META_FORMAT, &row));

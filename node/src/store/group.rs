@@ -10,10 +10,13 @@ use std::collections::{BTreeMap, HashMap};
 use caxton_actors::ports::{Acceptance, LedgerError};
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 
-use super::tables::{
-    AGENTS, DEAD, IdKey, KV, MESSAGES, META, META_DROPPED, META_NEXT_SEQUENCE, MessageRow,
-    NODE_PREFIX, PENDING, PairKey, RowError, USAGE, UsageRow, decode, encode, kv_key, pending_key,
-    value_row,
+use super::{
+    removed::Removed,
+    tables::{
+        AGENTS, DEAD, IdKey, KV, MESSAGES, META, META_DROPPED, META_NEXT_SEQUENCE, MessageRow,
+        NODE_PREFIX, PENDING, PairKey, RowError, USAGE, UsageRow, decode, encode, kv_key,
+        pending_key, value_row,
+    },
 };
 
 /// Why an operation was not applied.
@@ -87,6 +90,16 @@ pub(super) struct Counters {
     pub(super) dropped: u64,
 }
 
+/// What a group comes to.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) counters: Counters,
+    /// Agents that were removed.
+    pub(super) removed: Vec<IdKey>,
+    /// Whether there is anything to commit.
+    pub(super) changed: bool,
+}
+
 /// Bounds that operations are held to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -105,6 +118,9 @@ pub(super) struct Group<'txn> {
     pub(super) agents: Table<'txn, &'static IdKey, &'static [u8]>,
     pub(super) dead: Table<'txn, &'static PairKey, &'static [u8]>,
     meta: Table<'txn, &'static str, &'static [u8]>,
+    /// Agents removed before this group, and by it.
+    pub(super) removed: &'txn Removed,
+    pub(super) removed_now: Vec<IdKey>,
     /// Usage that this group has read or changed.
     pub(super) usages: HashMap<IdKey, UsageRow>,
     pub(super) counters: Counters,
@@ -118,6 +134,7 @@ impl<'txn> Group<'txn> {
     /// Opens the tables; makes those that do not exist.
     pub(super) fn open(
         txn: &'txn WriteTransaction,
+        removed: &'txn Removed,
         counters: Counters,
         bounds: Bounds,
         now_ms: u64,
@@ -130,6 +147,8 @@ impl<'txn> Group<'txn> {
             agents: txn.open_table(AGENTS)?,
             dead: txn.open_table(DEAD)?,
             meta: txn.open_table(META)?,
+            removed,
+            removed_now: Vec::new(),
             usages: HashMap::new(),
             counters,
             bounds,
@@ -138,19 +157,28 @@ impl<'txn> Group<'txn> {
         })
     }
 
-    /// Writes what the group has counted. Answers the counters, and whether there is anything to commit.
-    pub(super) fn finish(mut self, before: Counters) -> Applied<(Counters, bool)> {
+    /// Writes what the group has counted, and answers what counts once it is committed.
+    pub(super) fn finish(mut self, before: Counters) -> Applied<Outcome> {
         if self.counters.next_sequence != before.next_sequence {
             self.put_meta(META_NEXT_SEQUENCE, &encode(&self.counters.next_sequence)?)?;
         }
         if self.counters.dropped != before.dropped {
             self.put_meta(META_DROPPED, &encode(&self.counters.dropped)?)?;
         }
-        Ok((self.counters, self.changed))
+        Ok(Outcome {
+            counters: self.counters,
+            removed: self.removed_now,
+            changed: self.changed,
+        })
     }
 
     /// Makes a message durable, once for each id. A settled id answers sequence 0.
     pub(super) fn accept(&mut self, new: &NewMessage) -> Applied<Acceptance> {
+        self.refuse_removed(&new.agent)?;
+        self.take_in(new)
+    }
+
+    fn take_in(&mut self, new: &NewMessage) -> Applied<Acceptance> {
         let sequence = self.counters.next_sequence;
         let row = encode(&MessageRow::Pending {
             agent: new.agent,
@@ -185,19 +213,29 @@ impl<'txn> Group<'txn> {
     /// Applies the end of a reaction. One whose message is settled already was applied before: nothing
     /// of it is applied again, and its outgoing messages are answered as duplicates.
     pub(super) fn settle(&mut self, settlement: &SettlementRow) -> Applied<Vec<Acceptance>> {
+        self.refuse_removed(&settlement.agent)?;
+        let letters = self.letters_for_removed(&settlement.outgoing)?;
         let usage = self.weigh(&settlement.agent, &settlement.writes)?;
+        let before = Acceptance {
+            sequence: 0,
+            duplicate: true,
+        };
         if !self.mark(&settlement.agent, &settlement.mark)? {
-            let before = Acceptance {
-                sequence: 0,
-                duplicate: true,
-            };
             return Ok(vec![before; settlement.outgoing.len()]);
         }
         self.write_keys(&settlement.agent, &settlement.writes, usage)?;
         settlement
             .outgoing
             .iter()
-            .map(|new| self.accept(new))
+            .zip(letters)
+            .map(|(new, letter)| match letter {
+                Some(letter) if self.message(&new.id)?.is_none() => {
+                    self.put_letter(&letter)?;
+                    Ok(Acceptance::DEAD)
+                }
+                Some(_) => Ok(before),
+                None => self.take_in(new),
+            })
             .collect()
     }
 
@@ -351,6 +389,7 @@ impl<'txn> Group<'txn> {
 
     /// Writes an agent's record.
     pub(super) fn save_agent(&mut self, agent: &IdKey, record: &[u8]) -> Applied<()> {
+        self.refuse_removed(agent)?;
         self.agents.insert(agent, record)?;
         self.changed = true;
         Ok(())

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The word under which messages of a removed agent lie with the dead letters.
-const REMOVED_KIND: &str = "agent-removed";
+pub(super) const REMOVED_KIND: &str = "agent-removed";
 
 impl Group<'_> {
     /// Adds a dead letter. A message that waits stops waiting; one that is settled or dead stays as it is.
@@ -88,6 +88,7 @@ impl Group<'_> {
 
     /// Takes a dead letter away and lets its message wait for `agent`, as if it had just been accepted.
     pub(super) fn replay(&mut self, id: &IdKey, agent: &IdKey) -> Applied<Option<Replayed>> {
+        self.refuse_removed(agent)?;
         let Some((key, letter)) = self.letter(id)? else {
             return Ok(None);
         };
@@ -135,6 +136,7 @@ impl Group<'_> {
         self.usage.remove(agent)?;
         self.usages.remove(agent);
         self.agents.remove(agent)?;
+        self.removed_now.push(*agent);
         self.changed = true;
         Ok(())
     }

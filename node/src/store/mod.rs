@@ -3,7 +3,8 @@
 //!
 //! - `store`: what the rest of the node calls; it implements `caxton_actors::ports::Ledger`.
 //! - `writer`: the one thread that writes, in groups, with one flush for each group.
-//! - `group`: what each operation does to the tables; `sweep`: what is forgotten in time.
+//! - `group`: what each operation does to the tables; `sweep`: what is forgotten in time;
+//!   `removed`: what is on its way to an agent that was removed.
 //! - `tables`: names, keys and rows; the only file that knows their encoding.
 //! - `read`: reads on snapshots; `file`: making and opening `node.redb`; `flush`: failed flushes made good.
 //! - `programs`: programs as files named by their hash; `check`: the offline verification.
@@ -22,6 +23,7 @@ mod group;
 mod letters;
 mod programs;
 mod read;
+mod removed;
 #[expect(
     clippy::module_inception,
     reason = "the file that holds `Store` bears its name"
@@ -41,4 +43,4 @@ pub use dead::{DeadLetterCursor, DeadLetterFilter, Replayed};
 pub use file::{DATABASE_FILE, OpenStoreError};
 pub use programs::ProgramError;
 pub use read::{KvUsage, MessageState};
-pub use store::{KEY_BYTES_MAX, Options, Store};
+pub use store::{CollectError, KEY_BYTES_MAX, Options, Store, UNUSED_KEPT};

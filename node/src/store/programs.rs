@@ -1,5 +1,9 @@
 //! Programs as files: `programs/<hash>.wasm` in the data folder, each named by the hash of its bytes.
 //!
+//! A program is kept for as long as an agent names it, and for a while after it was last asked for: the
+//! file's time of change says when that was. So whoever was told that a program is here has that while
+//! to name it in an agent's record, over restarts too, and no lease has to be given back.
+//!
 //! SECURITY: no path is made from anything but a [`Digest`], and bytes that do not have the hash they
 //! are asked for by are never handed out.
 
@@ -8,7 +12,11 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use caxton_actors::ports::Digest;
@@ -53,6 +61,8 @@ pub(super) fn digest(bytes: &[u8]) -> Digest {
 pub(super) struct ProgramFolder {
     folder: PathBuf,
     drafts: AtomicU64,
+    /// Held where a program is found and marked, and where one is found unused and removed.
+    marking: Mutex<()>,
 }
 
 impl ProgramFolder {
@@ -73,12 +83,14 @@ impl ProgramFolder {
         Ok(Self {
             folder,
             drafts: AtomicU64::new(0),
+            marking: Mutex::new(()),
         })
     }
 
     /// Keeps `bytes`, once.
-    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, ProgramError> {
+    pub(super) fn put(&self, bytes: &[u8], now: SystemTime) -> Result<Digest, ProgramError> {
         let digest = digest(bytes);
+        self.mark(digest, now)?;
         match self.get(digest) {
             Ok(_) => return Ok(digest),
             Err(ProgramError::Unknown(_) | ProgramError::Damaged { .. }) => {}
@@ -139,8 +151,37 @@ impl ProgramFolder {
         })
     }
 
-    /// Removes a program.
-    pub(super) fn remove(&self, digest: Digest) -> Result<bool, ProgramError> {
+    /// Notes that a program was asked for `now`. `false`: it is not here.
+    pub(super) fn mark(&self, digest: Digest, now: SystemTime) -> Result<bool, ProgramError> {
+        let _marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.path(digest);
+        let file = OpenOptions::new().write(true).open(&path);
+        match file.and_then(|file| file.set_modified(now)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(ProgramError::Io { path, source }),
+        }
+    }
+
+    /// Removes a program that was last asked for before `horizon`. `false`: it was asked for since, or
+    /// is gone already.
+    pub(super) fn remove_unused(
+        &self,
+        digest: Digest,
+        horizon: SystemTime,
+    ) -> Result<bool, ProgramError> {
+        let _marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.path(digest);
+        let asked_for = fs::metadata(&path).and_then(|file| file.modified());
+        match asked_for {
+            Ok(asked_for) if asked_for < horizon => self.remove(digest),
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(ProgramError::Io { path, source }),
+        }
+    }
+
+    fn remove(&self, digest: Digest) -> Result<bool, ProgramError> {
         let path = self.path(digest);
         let removed = fs::remove_file(&path).and_then(|()| File::open(&self.folder)?.sync_all());
         match removed {

@@ -1,6 +1,7 @@
 //! The store as the node calls it: opening, closing, and `Ledger` over the writer and the snapshots.
 
 use std::{
+    collections::HashSet,
     fmt, fs,
     path::{Path, PathBuf},
     sync::{
@@ -9,7 +10,7 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use caxton_actors::{
@@ -30,6 +31,7 @@ use super::{
     letters::letter_row,
     programs::{ProgramError, ProgramFolder},
     read::{KvUsage, MessageState, Snapshot},
+    removed::Removed,
     sweep::Cursor,
     tables::{agent_key, encode, message_key},
     writer::{Access, Gate, Job, Order, Shared, Task, WAITING_MAX, WAITING_NEW_MAX, Writer},
@@ -39,6 +41,20 @@ use super::{
 pub const KEY_BYTES_MAX: usize = 256;
 /// What an operation without content of its own is counted as.
 const SMALL_BYTES: usize = 128;
+
+/// How long a program is kept that no agent names: whoever uploaded it is about to deploy it.
+pub const UNUSED_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// Programs could not be collected. None was removed that is used.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// Who uses what cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file, or the folder, cannot be used.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+}
 
 /// Bounds of a store. Each is a price in disk or memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +93,7 @@ pub struct Store {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     programs: ProgramFolder,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Store {
@@ -130,9 +147,10 @@ impl Store {
             orders,
             medium,
             path,
-            clock,
+            clock: Arc::clone(&clock),
             bounds: bounds(&options),
             counters,
+            removed: Removed::default(),
             aged: Cursor::default(),
             excess: Cursor::default(),
             pause: None,
@@ -146,6 +164,7 @@ impl Store {
             shared,
             thread: Mutex::new(Some(thread)),
             programs,
+            clock,
         })
     }
 
@@ -251,6 +270,14 @@ impl Store {
         })
     }
 
+    /// Clears up after agents of whom there is no record any more: what waits for them goes to the dead
+    /// letters, their keys go. Answers how many there were. For the start of a node.
+    pub fn bury_orphans(&self, at_ms: u64) -> BoxFuture<'static, Result<u64, LedgerError>> {
+        self.submit(SMALL_BYTES, WAITING_MAX, move |group| {
+            group.bury_orphans(at_ms)
+        })
+    }
+
     /// A fact that the node keeps for itself.
     ///
     /// # Errors
@@ -271,12 +298,21 @@ impl Store {
         })
     }
 
-    /// Keeps a program's bytes; they are durable when this returns. Blocks.
+    /// Keeps a program's bytes; they are durable when this returns, and stay for a while although no
+    /// agent names them. Blocks.
     ///
     /// # Errors
     /// The disk does not take them; nothing is left behind.
     pub fn put_program(&self, bytes: &[u8]) -> Result<Digest, ProgramError> {
-        self.programs.put(bytes)
+        self.programs.put(bytes, self.clock.now())
+    }
+
+    /// Whether a program is kept; if so it stays for a while although no agent names it. Blocks.
+    ///
+    /// # Errors
+    /// Its file cannot be used.
+    pub fn has_program(&self, digest: Digest) -> Result<bool, ProgramError> {
+        self.programs.mark(digest, self.clock.now())
     }
 
     /// A program's bytes, which are those that were kept: the hash is verified. Blocks.
@@ -295,12 +331,27 @@ impl Store {
         self.programs.list()
     }
 
-    /// Removes a program. Answers whether there was one. Blocks.
+    /// Removes the programs that no agent names and nobody has asked for in [`UNUSED_KEPT`]. Answers
+    /// which. Blocks.
     ///
     /// # Errors
-    /// The file cannot be removed.
-    pub fn remove_program(&self, digest: Digest) -> Result<bool, ProgramError> {
-        self.programs.remove(digest)
+    /// The agents or the folder cannot be read, or a file not removed; the rest is left for the next time.
+    pub fn collect_programs(&self) -> Result<Vec<Digest>, CollectError> {
+        let horizon = self.clock.now().checked_sub(UNUSED_KEPT);
+        let horizon = horizon.unwrap_or(SystemTime::UNIX_EPOCH);
+        // Whoever names a program after this look had asked for it shortly before.
+        let agents = self.agents()?;
+        let named: HashSet<Digest> = agents
+            .iter()
+            .flat_map(|agent| agent.versions.iter().map(|version| version.program))
+            .collect();
+        let mut removed = Vec::new();
+        for digest in self.programs.list()? {
+            if !named.contains(&digest) && self.programs.remove_unused(digest, horizon)? {
+                removed.push(digest);
+            }
+        }
+        Ok(removed)
     }
 
     /// Sends an operation to the writer; the future waits for its group to be durable.

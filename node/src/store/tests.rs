@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     file::initialize,
     group::{Bounds, Counters, Group, MarkRow, NewMessage, SettlementRow},
+    removed::Removed,
     sweep::{BATCH_ROWS, Cursor},
     tables::{MessageRow, RowError, agent_key, decode, encode, message_key},
     writer::{Gate, WAITING_BYTES_MAX, WAITING_MAX, WAITING_NEW_MAX},
@@ -79,7 +80,8 @@ fn at<T>(database: &Database, now_ms: u64, work: impl FnOnce(&mut Group<'_>) -> 
         dropped: 0,
     };
     let txn = database.begin_write().unwrap();
-    let mut group = Group::open(&txn, counters, BOUNDS, now_ms).unwrap();
+    let removed = Removed::default();
+    let mut group = Group::open(&txn, &removed, counters, BOUNDS, now_ms).unwrap();
     let answer = work(&mut group);
     group.finish(counters).unwrap();
     txn.commit().unwrap();

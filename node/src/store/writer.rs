@@ -23,7 +23,8 @@ use tokio::sync::oneshot;
 
 use super::{
     file::{self, Medium, OpenStoreError, storage},
-    group::{Applied, Bounds, Counters, Failure, Group},
+    group::{Applied, Bounds, Counters, Failure, Group, Outcome},
+    removed::Removed,
     sweep::Cursor,
 };
 
@@ -188,6 +189,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bounds: Bounds,
     pub(super) counters: Counters,
+    pub(super) removed: Removed,
     /// Through the table by age, while nothing waits.
     pub(super) aged: Cursor,
     /// Through the table by count, in the groups.
@@ -289,8 +291,10 @@ impl Writer {
         // redb is not expected to panic. If it does, the thread must go on: nobody else can write.
         let done = catch_unwind(AssertUnwindSafe(|| self.transact(work)));
         match done {
-            Ok(Ok((counters, excess))) => {
+            Ok(Ok((outcome, excess))) => {
+                let counters = outcome.counters;
                 self.counters = counters;
+                self.removed.extend(outcome.removed);
                 self.excess = excess;
                 self.shared
                     .dropped
@@ -309,10 +313,11 @@ impl Writer {
     fn transact(
         &self,
         work: impl FnOnce(&mut Group<'_>) -> Result<(), StorageError>,
-    ) -> Result<(Counters, Cursor), StorageError> {
+    ) -> Result<(Outcome, Cursor), StorageError> {
         let txn = self.begin()?;
         let now_ms = unix_ms(self.clock.now());
-        let mut group = Group::open(&txn, self.counters, self.bounds, now_ms).map_err(storage)?;
+        let mut group = Group::open(&txn, &self.removed, self.counters, self.bounds, now_ms)
+            .map_err(storage)?;
         work(&mut group)?;
         let mut excess = self.excess;
         let counted = match group.changed {
@@ -323,14 +328,21 @@ impl Writer {
             false => group.finish(self.counters),
         };
         match counted {
-            Ok((counters, true)) => {
+            Ok(outcome) if outcome.changed => {
                 txn.commit().map_err(storage)?;
-                Ok((counters, excess))
+                Ok((outcome, excess))
             }
             // Nothing was written that is to stay: no flush.
-            Ok((_, false)) => {
+            Ok(outcome) => {
                 txn.abort()?;
-                Ok((self.counters, excess))
+                let counters = self.counters;
+                Ok((
+                    Outcome {
+                        counters,
+                        ..outcome
+                    },
+                    self.excess,
+                ))
             }
             Err(Failure::Group(error)) => Err(error),
             Err(Failure::Operation(error)) => Err(StorageError::Corrupted(error.to_string())),

@@ -8,6 +8,8 @@
 
 mod crash;
 mod files;
+mod garbage;
 mod model;
 mod promises;
+mod removal;
 mod sample;

@@ -58,6 +58,8 @@ struct Model {
     keys: BTreeMap<(u8, String), Vec<u8>>,
     accepted: u64,
     dropped: u64,
+    /// Agents removed since the store was opened.
+    removed: BTreeSet<u8>,
     /// Each dead letter is later than those before.
     now_ms: u64,
 }
@@ -123,6 +125,21 @@ impl Model {
         })
     }
 
+    /// What a reaction sent: to a removed agent it cannot wait.
+    fn send(&mut self, to: u8, number: u128) -> Acceptance {
+        if self.removed.contains(&to) && !self.places.contains_key(&number) {
+            self.die(number, NOON_MS);
+            return Acceptance::DEAD;
+        }
+        match (self.removed.contains(&to), self.accept(to, number)) {
+            (true, known) => Acceptance {
+                sequence: 0,
+                ..known
+            },
+            (false, accepted) => accepted,
+        }
+    }
+
     /// None: refused for its size.
     fn settle(
         &mut self,
@@ -156,7 +173,7 @@ impl Model {
         Some(
             outgoing
                 .iter()
-                .map(|(to, number)| self.accept(*to, *number))
+                .map(|(to, number)| self.send(*to, *number))
                 .collect(),
         )
     }
@@ -201,6 +218,7 @@ impl Model {
             self.die(number, at_ms);
         }
         self.keys.retain(|(owner, _), _| *owner != of);
+        self.removed.insert(of);
     }
 
     fn waiting(&self, of: u8) -> Vec<(u64, u128, u32)> {
@@ -254,8 +272,12 @@ async fn apply(store: &Store, model: &mut Model, step: &Step) {
     let now_ms = model.now_ms;
     match step {
         Step::Accept(of, number) => {
-            let accepted = store.accept(agent(*of), message(*number)).await.unwrap();
-            assert_eq!(accepted, model.accept(*of, *number));
+            let accepted = store.accept(agent(*of), message(*number)).await;
+            if model.removed.contains(of) {
+                assert!(matches!(accepted, Err(LedgerError::AgentRemoved)));
+                return;
+            }
+            assert_eq!(accepted.unwrap(), model.accept(*of, *number));
         }
         Step::Settle {
             of,
@@ -272,7 +294,11 @@ async fn apply(store: &Store, model: &mut Model, step: &Step) {
                     )
                 })
                 .collect();
-            let expected = model.settle(*of, *mark, &written, outgoing);
+            let gone = model.removed.contains(of);
+            let expected = match gone {
+                true => None,
+                false => model.settle(*of, *mark, &written, outgoing),
+            };
             let mark = match mark {
                 ModelMark::None => Mark::None,
                 ModelMark::Done(number) => Mark::Done(id(*number)),
@@ -294,7 +320,8 @@ async fn apply(store: &Store, model: &mut Model, step: &Step) {
             };
             match (store.settle(whole).await, expected) {
                 (Ok(accepted), Some(expected)) => assert_eq!(accepted, expected),
-                (Err(LedgerError::Quota { .. }), None) => {}
+                (Err(LedgerError::AgentRemoved), None) if gone => {}
+                (Err(LedgerError::Quota { .. }), None) if !gone => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -323,12 +350,18 @@ async fn apply(store: &Store, model: &mut Model, step: &Step) {
             }
         }
         Step::Replay(number, of) => {
-            let replayed = store.replay(id(*number), agent(*of)).await.unwrap();
+            let replayed = store.replay(id(*number), agent(*of)).await;
+            if model.removed.contains(of) {
+                assert!(matches!(replayed, Err(LedgerError::AgentRemoved)));
+                return;
+            }
+            let replayed = replayed.unwrap();
             let dead = matches!(model.places.get(number), Some(Place::Dead { .. }));
             let expected = dead.then(|| model.wait(*of, *number));
             assert_eq!(replayed.map(|replayed| replayed.acceptance), expected);
         }
-        Step::Restart => {}
+        // Nobody knows any more of an agent that was removed before.
+        Step::Restart => model.removed.clear(),
     }
 }
 

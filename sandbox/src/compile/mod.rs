@@ -74,6 +74,8 @@ pub struct CompilerConfig {
     pub args: Vec<OsString>,
     /// Folder of compiled programs; made if needed, for this user alone.
     pub cache: PathBuf,
+    /// Bytes of that folder; what was not used for longest goes first.
+    pub cache_bytes_max: u64,
     /// Children at once. Each may use every core for a moment.
     pub at_once: usize,
     /// Programs that may wait for a child. Each waits with its bytes in memory.
@@ -208,7 +210,8 @@ impl Compiler {
     pub fn new(config: CompilerConfig) -> Result<Self, OpenCompilerError> {
         let engine = engine::compiling_engine();
         let engine = engine.map_err(|source| OpenCompilerError::Engine { source })?;
-        let cache = Cache::open(config.cache.clone(), &engine).map_err(|source| {
+        let opened = Cache::open(config.cache.clone(), config.cache_bytes_max, &engine);
+        let cache = opened.map_err(|source| {
             let path = config.cache.clone();
             OpenCompilerError::Cache { path, source }
         })?;
@@ -285,8 +288,16 @@ impl Compiler {
         self.find(digest, clock::now()).await
     }
 
-    /// Removes a program from the cache, which has no bound of its own: whoever knows that no agent uses
-    /// `digest` any more says so here. Instances that run are not touched. `false`: it was not there.
+    /// The programs that are compiled, in no order.
+    ///
+    /// # Errors
+    /// The runtime is ending.
+    pub async fn compiled(&self) -> Result<Vec<Digest>, CompileError> {
+        let listed = self.blocking(|shared| shared.cache.list()).await?;
+        listed.map_err(|source| CompileError::Child { source })
+    }
+
+    /// Removes a program from the cache. Instances that run are not touched. `false`: it was not there.
     ///
     /// # Errors
     /// The file cannot be removed.

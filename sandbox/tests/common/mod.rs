@@ -81,15 +81,29 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn compiler_in(cache: &Path, limits: CompileLimits) -> Compiler {
+    Compiler::new(config(cache, limits)).unwrap()
+}
+
+/// A compiler whose cache has at most so many bytes.
+pub fn bounded_compiler_in(cache: &Path, cache_bytes_max: u64) -> Compiler {
+    let config = config(cache, CompileLimits::default());
     Compiler::new(CompilerConfig {
+        cache_bytes_max,
+        ..config
+    })
+    .unwrap()
+}
+
+fn config(cache: &Path, limits: CompileLimits) -> CompilerConfig {
+    CompilerConfig {
         exe: PathBuf::from(env!("CARGO_BIN_EXE_caxton-compile-child")),
         args: vec![],
         cache: cache.to_owned(),
+        cache_bytes_max: u64::MAX,
         at_once: 2,
         queue: 64,
         limits,
-    })
-    .unwrap()
+    }
 }
 
 /// One cache for all tests of one build, in cargo's own folder for such things: what a child of another
