@@ -8,8 +8,14 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::Config, environment::Environment, identity::Identity, logs::Logs, store::Store,
-    trace::TraceRing, wasm::Wasm,
+    config::Config,
+    environment::Environment,
+    history::{History, Queue},
+    identity::Identity,
+    logs::Logs,
+    store::Store,
+    trace::TraceRing,
+    wasm::Wasm,
 };
 
 /// Where a node is in its life.
@@ -46,6 +52,10 @@ pub(crate) struct App {
     pub(crate) wasm: Arc<Wasm>,
     pub(crate) traces: Arc<TraceRing>,
     pub(crate) logs: Arc<Logs>,
+    /// Lines on their way to the disk, and what did not get there.
+    pub(crate) kept: Arc<Queue>,
+    /// Who writes them; nobody on an ephemeral node.
+    pub(crate) history: Option<History>,
     pub(crate) credentials: watch::Receiver<Credentials>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) phase: watch::Receiver<Phase>,

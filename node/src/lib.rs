@@ -17,6 +17,7 @@ pub mod config;
 mod demos;
 mod environment;
 mod garbage;
+mod history;
 mod identity;
 mod log;
 mod logs;

@@ -1,13 +1,15 @@
-//! The last lines of each agent's log, in memory and bounded.
+//! The last lines of each agent's log, in memory and bounded; `history` brings them over a restart.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use caxton_api::types::LogLine;
 use caxton_capabilities::AgentId;
 use tokio::sync::broadcast;
+
+use crate::history::Queue;
 
 /// Bytes of text kept of each agent: × 10,000 agents that all log = 640 MiB at worst.
 const BYTES_MAX: usize = 64 << 10;
@@ -24,12 +26,38 @@ struct Log {
 
 /// All logs of the node.
 #[derive(Debug, Default)]
-pub(crate) struct Logs(Mutex<HashMap<AgentId, Log>>);
+pub(crate) struct Logs {
+    of_agents: Mutex<HashMap<AgentId, Log>>,
+    /// Where lines are left for the disk.
+    kept: Option<Arc<Queue>>,
+}
 
 impl Logs {
+    /// Logs whose lines are left in `queue` as well.
+    pub(crate) fn kept(queue: Arc<Queue>) -> Self {
+        Self {
+            of_agents: Mutex::default(),
+            kept: Some(queue),
+        }
+    }
+
+    /// Takes back a line of an earlier process. Lines come in their order, before any new one.
+    pub(crate) fn restore(&self, agent: AgentId, line: LogLine) {
+        let mut logs = self
+            .of_agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let log = logs.entry(agent).or_insert_with(Log::new);
+        log.next = log.next.max(line.sequence.saturating_add(1));
+        log.keep(line);
+    }
+
     /// Adds a line. Control characters are escaped: a log is shown on terminals.
     pub(crate) fn write(&self, agent: AgentId, at: String, level: &str, text: &str) {
-        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = self
+            .of_agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(agent).or_insert_with(Log::new);
         let line = LogLine {
             sequence: log.next,
@@ -38,23 +66,23 @@ impl Logs {
             text: escaped(text),
         };
         log.next += 1;
-        log.bytes += line.text.len();
+        if let Some(queue) = &self.kept {
+            queue.line(agent, &line);
+        }
         if let Some(followers) = &log.followers
             && followers.send(line.clone()).is_err()
         {
             log.followers = None;
         }
-        log.lines.push_back(line);
-        while log.bytes > BYTES_MAX && log.lines.len() > 1 {
-            if let Some(gone) = log.lines.pop_front() {
-                log.bytes -= gone.text.len();
-            }
-        }
+        log.keep(line);
     }
 
     /// The last `limit` lines, or the first `limit` after the sequence number `after`.
     pub(crate) fn tail(&self, agent: AgentId, after: Option<u64>, limit: usize) -> Vec<LogLine> {
-        let logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let logs = self
+            .of_agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let Some(log) = logs.get(&agent) else {
             return Vec::new();
         };
@@ -75,7 +103,10 @@ impl Logs {
 
     /// Lines from now on.
     pub(crate) fn follow(&self, agent: AgentId) -> broadcast::Receiver<LogLine> {
-        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = self
+            .of_agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(agent).or_insert_with(Log::new);
         log.followers
             .get_or_insert_with(|| broadcast::channel(FOLLOW_MAX).0)
@@ -84,7 +115,7 @@ impl Logs {
 
     /// Forgets an agent that was removed.
     pub(crate) fn forget(&self, agent: AgentId) {
-        self.0
+        self.of_agents
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&agent);
@@ -98,6 +129,16 @@ impl Log {
             bytes: 0,
             next: 1,
             followers: None,
+        }
+    }
+
+    fn keep(&mut self, line: LogLine) {
+        self.bytes += line.text.len();
+        self.lines.push_back(line);
+        while self.bytes > BYTES_MAX && self.lines.len() > 1 {
+            if let Some(gone) = self.lines.pop_front() {
+                self.bytes -= gone.text.len();
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use caxton_actors::{
     agent::RetryPolicy,
     auth::{Credential, Credentials},
     gateway::AdmissionLimits,
-    ports::unix_ms,
+    ports::{Ledger as _, unix_ms},
     supervision::{Intensity, StartError},
     tree::{Tree, TreeParts},
 };
@@ -35,6 +35,7 @@ use crate::{
     config::{AgentsMax, Config, Mode},
     environment::Environment,
     garbage,
+    history::{self, History, OpenHistoryError, Queue},
     identity::{Identity, IdentityError, refuse_exposed, write_file},
     logs::Logs,
     manage,
@@ -89,6 +90,9 @@ pub enum StartNodeError {
     /// The compiler cannot be used.
     #[error(transparent)]
     Compiler(#[from] OpenCompilerError),
+    /// Traces and logs cannot be kept.
+    #[error(transparent)]
+    History(Box<dyn std::error::Error + Send + Sync>),
     /// An actor did not start.
     #[error(transparent)]
     Tree(#[from] StartError),
@@ -98,6 +102,12 @@ pub enum StartNodeError {
     /// This program's own file cannot be named.
     #[error("the program's own file cannot be found")]
     Executable(#[source] io::Error),
+}
+
+impl From<OpenHistoryError> for StartNodeError {
+    fn from(error: OpenHistoryError) -> Self {
+        Self::History(error.into())
+    }
 }
 
 /// What whoever started the node should know of it.
@@ -208,7 +218,12 @@ impl Node {
         wasm.check_limits(&BTreeMap::new())?;
 
         let traces = Arc::new(TraceRing::new(config.trace.hops_max));
-        let logs = Arc::new(Logs::default());
+        let kept = Arc::<Queue>::default();
+        let logs = Arc::new(Logs::kept(Arc::clone(&kept)));
+        let history = match config.node.ephemeral {
+            true => None,
+            false => Some(history(&config, &folder, &store, &kept, (&traces, &logs))?),
+        };
         let parts = TreeParts {
             policies: PolicySet::owner_only(operator.clone()),
             ledger: store.clone(),
@@ -266,6 +281,8 @@ impl Node {
             wasm,
             traces,
             logs,
+            kept,
+            history,
             credentials: credentials_now,
             environment,
             phase: phase_now,
@@ -313,6 +330,9 @@ impl Node {
         let rest = deadline.saturating_duration_since(tokio::time::Instant::now());
         let report = app.tree.stop(rest.max(Duration::from_millis(200))).await;
         app.store.close();
+        if let Some(history) = &app.history {
+            history.close();
+        }
         app.wasm.stop();
         if let Some(folder) = &self.ephemeral {
             let _left_behind = fs::remove_dir_all(folder);
@@ -369,6 +389,30 @@ fn data_folder(config: &Config, environment: &Environment) -> Result<PathBuf, St
             source,
         })?;
     Ok(folder)
+}
+
+/// What an earlier process left of traces and logs comes back, and is written on.
+fn history(
+    config: &Config,
+    folder: &Path,
+    store: &Store,
+    kept: &Arc<Queue>,
+    (traces, logs): (&Arc<TraceRing>, &Logs),
+) -> Result<History, StartNodeError> {
+    let bounds = history::Bounds {
+        hop_bytes_max: config.trace.disk_bytes_max,
+        log_bytes_max: config.trace.log_disk_bytes_max,
+        hops_max: config.trace.hops_max,
+    };
+    // A store that cannot be read says so in its own place; without its agents no log is anybody's.
+    let agents = store.agents().unwrap_or_default();
+    let agents = agents.iter().map(|agent| agent.id).collect();
+    Ok(History::open(
+        folder,
+        bounds,
+        kept,
+        (traces, logs, &agents),
+    )?)
 }
 
 fn store_options(config: &Config) -> Options {

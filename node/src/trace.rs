@@ -2,7 +2,8 @@
 //!
 //! Choice: in memory, and without an index. Recording a hop is a short lock and a copy into a slot, since
 //! it is done five times for each request; whoever asks for a trace pays for the search, some 20 µs in a
-//! ring of the default size. The price: traces do not outlive the process.
+//! ring of the default size. What is to outlive the process is copied out of the ring by whoever writes it
+//! ([`TraceRing::since`]), and put into the next one at its start: recording knows nothing of disks.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -34,11 +35,23 @@ pub(crate) enum Find {
     Many(Vec<String>),
 }
 
+/// A part of the ring.
+#[derive(Debug, Default)]
+struct Shard {
+    /// In the order they were recorded, the oldest first.
+    hops: VecDeque<Hop>,
+    /// Hops ever recorded here.
+    recorded: u64,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor([u64; SHARDS]);
+
 /// The ring.
 #[derive(Debug)]
 pub(crate) struct TraceRing {
-    /// Hops in the order they were recorded, the oldest first.
-    shards: Vec<Mutex<VecDeque<Hop>>>,
+    shards: Vec<Mutex<Shard>>,
     per_shard_max: usize,
     accepted: AtomicU64,
 }
@@ -65,6 +78,7 @@ impl TraceRing {
             return (Vec::new(), false);
         };
         let hops: Vec<Hop> = locked(shard)
+            .hops
             .iter()
             .filter(|hop| hop.trace == trace)
             .cloned()
@@ -87,7 +101,7 @@ impl TraceRing {
     pub(crate) fn recent(&self, limit: usize) -> Vec<TraceId> {
         let mut started: HashMap<TraceId, u64> = HashMap::new();
         for shard in &self.shards {
-            for hop in locked(shard).iter() {
+            for hop in &locked(shard).hops {
                 started.entry(hop.trace).or_insert(hop.at_us);
             }
         }
@@ -104,7 +118,7 @@ impl TraceRing {
     pub(crate) fn find(&self, text: &str) -> Find {
         let mut found: BTreeMap<String, TraceId> = BTreeMap::new();
         for shard in &self.shards {
-            for hop in locked(shard).iter() {
+            for hop in &locked(shard).hops {
                 if let Some(name) = named(hop, text) {
                     found.insert(name, hop.trace);
                 }
@@ -119,7 +133,43 @@ impl TraceRing {
         }
     }
 
-    fn shard(&self, trace: TraceId) -> Option<&Mutex<VecDeque<Hop>>> {
+    /// Copies what was recorded since `cursor`, of one trace in its order: of each part of the ring the
+    /// newest `part_max` at most. Answers how many were passed over as well.
+    pub(crate) fn since(&self, cursor: &mut Cursor, part_max: usize) -> (Vec<Hop>, u64) {
+        let (mut copied, mut passed) = (Vec::new(), 0);
+        for (shard, read) in self.shards.iter().zip(&mut cursor.0) {
+            let shard = locked(shard);
+            let new = shard.recorded.saturating_sub(*read);
+            let copies = usize::try_from(new).unwrap_or(usize::MAX);
+            let copies = copies.min(part_max).min(shard.hops.len());
+            *read = shard.recorded;
+            copied.extend(shard.hops.iter().skip(shard.hops.len() - copies).cloned());
+            passed += new.saturating_sub(u64::try_from(copies).unwrap_or(u64::MAX));
+        }
+        (copied, passed)
+    }
+
+    /// Takes back a hop of an earlier process.
+    pub(crate) fn restore(&self, hop: Hop) {
+        if self.per_shard_max == 0 {
+            return;
+        }
+        let Some(shard) = self.shard(hop.trace) else {
+            return;
+        };
+        let mut shard = locked(shard);
+        let oldest = if shard.hops.len() >= self.per_shard_max {
+            shard.hops.pop_front()
+        } else {
+            None
+        };
+        shard.hops.push_back(hop);
+        shard.recorded += 1;
+        drop(shard);
+        drop(oldest); // Its strings are freed outside of the lock.
+    }
+
+    fn shard(&self, trace: TraceId) -> Option<&Mutex<Shard>> {
         let number = usize::try_from(trace.as_u128() % 16).unwrap_or(0);
         self.shards.get(number)
     }
@@ -130,25 +180,11 @@ impl Hops for TraceRing {
         if matches!(hop.step, Step::Accepted { .. }) {
             self.accepted.fetch_add(1, Ordering::Relaxed);
         }
-        if self.per_shard_max == 0 {
-            return;
-        }
-        let Some(shard) = self.shard(hop.trace) else {
-            return;
-        };
-        let mut hops = locked(shard);
-        let oldest = if hops.len() >= self.per_shard_max {
-            hops.pop_front()
-        } else {
-            None
-        };
-        hops.push_back(hop);
-        drop(hops);
-        drop(oldest); // Its strings are freed outside of the lock.
+        self.restore(hop);
     }
 }
 
-fn locked(shard: &Mutex<VecDeque<Hop>>) -> MutexGuard<'_, VecDeque<Hop>> {
+fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -212,6 +248,31 @@ mod tests {
         let gone = MessageId::from_uuid(Uuid::from_u128(0)).to_string();
         assert_eq!(ring.find(&gone), Find::None);
         assert_eq!(ring.accepted(), 5);
+    }
+
+    #[test]
+    fn a_reader_gets_each_hop_once_and_is_told_what_it_missed() {
+        let (ring, mut cursor) = (TraceRing::new(SHARDS * 4), Cursor::default());
+        let numbers = |(hops, passed): (Vec<Hop>, u64)| {
+            let times: Vec<u64> = hops.iter().map(|hop| hop.at_us).collect();
+            (times, passed)
+        };
+        for number in 0..3 {
+            ring.record(hop(16, 1, number));
+        }
+        ring.record(hop(17, 1, 9));
+        assert_eq!(numbers(ring.since(&mut cursor, 8)), (vec![0, 1, 2, 9], 0));
+        assert_eq!(numbers(ring.since(&mut cursor, 8)), (vec![], 0));
+        for number in 3..9 {
+            ring.record(hop(16, 1, number));
+        }
+        let newest = (vec![7, 8], 4);
+        assert_eq!(numbers(ring.since(&mut cursor, 2)), newest);
+        for number in 9..19 {
+            ring.record(hop(16, 1, number));
+        }
+        let kept_by_ring = (vec![15, 16, 17, 18], 6);
+        assert_eq!(numbers(ring.since(&mut cursor, 8)), kept_by_ring);
     }
 
     #[test]

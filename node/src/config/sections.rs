@@ -258,6 +258,10 @@ section! {
     pub struct Trace in "trace." {
         /// Hops that are kept; the oldest goes first.
         hops_max: usize = "65536", count(0, 16_777_216);
+        /// Disk for hops, which are read back at the start; with 0B they end with the process.
+        disk_bytes_max: u64 = "16MiB", bytes(0, 64 * GIB);
+        /// Disk for the lines that agents log; with 0B they end with the process.
+        log_disk_bytes_max: u64 = "16MiB", bytes(0, 64 * GIB);
     }
 }
 

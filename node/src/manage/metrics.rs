@@ -200,6 +200,17 @@ fn messages(app: &App, registry: &mut Registry) {
         "Dead letters forgotten because there were too many",
         counter_of(app.store.dead_letters_dropped()),
     );
+    let (hops, lines) = app.kept.losses();
+    registry.register(
+        "caxton_trace_hops_not_kept",
+        "Hops that will not be there after a restart: too many at once, or the disk failed",
+        counter_of(hops),
+    );
+    registry.register(
+        "caxton_log_lines_not_kept",
+        "Lines of agents' logs that will not be there after a restart",
+        counter_of(lines),
+    );
 }
 
 /// Restarts of the node's own actors, and of all agents in one: agents come and go, and their names

@@ -1,0 +1,469 @@
+//! A record as bytes: its length, a checksum, one byte of version, and postcard.
+//!
+//! The checksum finds what power loss tore; it is none against an enemy, who would not write here but
+//! into the store.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use caxton_actors::envelope::{Delivery, Hop, Performative, Step};
+use caxton_api::types::LogLine;
+use caxton_capabilities::{AgentId, ConversationId, MessageId, Principal, TraceId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Version of the rows that this code writes; what has another is passed over.
+const VERSION: u8 = 1;
+/// Bytes before the body: length and checksum.
+const HEAD_BYTES: usize = 8;
+/// Longest body. A line of a log has at most 8 KiB, which escaping may make six times as long.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// Different words (kinds, rules) that are read back; there are some forty.
+const WORDS_MAX: usize = 256;
+
+/// What lies in the files of logs.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LineRow {
+    pub(super) agent: AgentId,
+    pub(super) sequence: u64,
+    pub(super) at: String,
+    pub(super) level: String,
+    pub(super) text: String,
+}
+
+impl LineRow {
+    pub(super) fn of(agent: AgentId, line: LogLine) -> Self {
+        Self {
+            agent,
+            sequence: line.sequence,
+            at: line.at,
+            level: line.level,
+            text: line.text,
+        }
+    }
+
+    pub(super) fn line(self) -> (AgentId, LogLine) {
+        let line = LogLine {
+            sequence: self.sequence,
+            at: self.at,
+            level: self.level,
+            text: self.text,
+        };
+        (self.agent, line)
+    }
+}
+
+/// What lies in the files of hops.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HopRow {
+    trace: u128,
+    message: [u8; 16],
+    at_us: u64,
+    step: StepRow,
+}
+
+/// [`Step`] with words of its own.
+#[derive(Debug, Serialize, Deserialize)]
+enum StepRow {
+    Accepted {
+        sender: Principal,
+        receiver: Principal,
+        performative: Performative,
+        conversation: [u8; 16],
+        cause: Option<[u8; 16]>,
+        rule: String,
+        bytes: u64,
+        delivery: Delivery,
+    },
+    Started {
+        waited: Duration,
+        version: u64,
+        attempt: u32,
+    },
+    Handled {
+        cpu: Duration,
+        wall: Duration,
+        host_calls: u32,
+        memory: u64,
+    },
+    Answered,
+    Refused {
+        kind: String,
+        reason: String,
+    },
+    Failed {
+        kind: String,
+        reason: String,
+        retry: bool,
+    },
+    DeadLettered {
+        reason: String,
+    },
+}
+
+impl From<Hop> for HopRow {
+    fn from(hop: Hop) -> Self {
+        let step = match hop.step {
+            Step::Accepted {
+                sender,
+                receiver,
+                performative,
+                conversation,
+                cause,
+                rule,
+                bytes,
+                delivery,
+            } => StepRow::Accepted {
+                sender,
+                receiver,
+                performative,
+                conversation: *conversation.uuid().as_bytes(),
+                cause: cause.map(|cause| *cause.uuid().as_bytes()),
+                rule: rule.to_owned(),
+                bytes,
+                delivery,
+            },
+            Step::Started {
+                waited,
+                version,
+                attempt,
+            } => StepRow::Started {
+                waited,
+                version,
+                attempt,
+            },
+            Step::Handled {
+                cpu,
+                wall,
+                host_calls,
+                memory,
+            } => StepRow::Handled {
+                cpu,
+                wall,
+                host_calls,
+                memory,
+            },
+            Step::Answered => StepRow::Answered,
+            Step::Refused { kind, reason } => StepRow::Refused {
+                kind: kind.to_owned(),
+                reason,
+            },
+            Step::Failed {
+                kind,
+                reason,
+                retry,
+            } => StepRow::Failed {
+                kind: kind.to_owned(),
+                reason,
+                retry,
+            },
+            Step::DeadLettered { reason } => StepRow::DeadLettered { reason },
+        };
+        Self {
+            trace: hop.trace.as_u128(),
+            message: *hop.message.uuid().as_bytes(),
+            at_us: hop.at_us,
+            step,
+        }
+    }
+}
+
+/// Words that were read back, each once. Steps hold words for ever, so their number is bounded.
+#[derive(Debug, Default)]
+pub(super) struct Words(BTreeSet<&'static str>);
+
+impl Words {
+    fn word(&mut self, text: String) -> &'static str {
+        if let Some(known) = self.0.get(text.as_str()) {
+            return known;
+        }
+        if self.0.len() >= WORDS_MAX {
+            return "other";
+        }
+        let word: &'static str = text.leak();
+        self.0.insert(word);
+        word
+    }
+}
+
+impl HopRow {
+    /// The hop; `None` for ids that are none.
+    pub(super) fn hop(self, words: &mut Words) -> Option<Hop> {
+        let message = |id: [u8; 16]| MessageId::from_uuid(uuid::Uuid::from_bytes(id));
+        let step = match self.step {
+            StepRow::Accepted {
+                sender,
+                receiver,
+                performative,
+                conversation,
+                cause,
+                rule,
+                bytes,
+                delivery,
+            } => Step::Accepted {
+                sender,
+                receiver,
+                performative,
+                conversation: ConversationId::from_uuid(uuid::Uuid::from_bytes(conversation)),
+                cause: cause.map(message),
+                rule: words.word(rule),
+                bytes,
+                delivery,
+            },
+            StepRow::Started {
+                waited,
+                version,
+                attempt,
+            } => Step::Started {
+                waited,
+                version,
+                attempt,
+            },
+            StepRow::Handled {
+                cpu,
+                wall,
+                host_calls,
+                memory,
+            } => Step::Handled {
+                cpu,
+                wall,
+                host_calls,
+                memory,
+            },
+            StepRow::Answered => Step::Answered,
+            StepRow::Refused { kind, reason } => Step::Refused {
+                kind: words.word(kind),
+                reason,
+            },
+            StepRow::Failed {
+                kind,
+                reason,
+                retry,
+            } => Step::Failed {
+                kind: words.word(kind),
+                reason,
+                retry,
+            },
+            StepRow::DeadLettered { reason } => Step::DeadLettered { reason },
+        };
+        Some(Hop {
+            trace: TraceId::from_u128(self.trace)?,
+            message: message(self.message),
+            at_us: self.at_us,
+            step,
+        })
+    }
+}
+
+/// Adds `row` to `bytes`. `false`: it is longer than a record may be, and was left out.
+pub(super) fn write<T: Serialize>(bytes: &mut Vec<u8>, row: &T) -> bool {
+    let before = bytes.len();
+    bytes.extend([0; HEAD_BYTES]);
+    bytes.push(VERSION);
+    let written = postcard::to_extend(row, std::mem::take(bytes));
+    let Ok(extended) = written else {
+        return false; // Types of ours are written always; the buffer is gone with the error.
+    };
+    *bytes = extended;
+    let body = bytes.get(before + HEAD_BYTES..).unwrap_or_default();
+    let (length, sum) = (body.len(), checksum(body));
+    if length > BODY_BYTES_MAX {
+        bytes.truncate(before);
+        return false;
+    }
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    let head = length.to_le_bytes().into_iter().chain(sum.to_le_bytes());
+    for (byte, value) in bytes.iter_mut().skip(before).zip(head) {
+        *byte = value;
+    }
+    true
+}
+
+/// Reads records one after the other. Ends at what is torn or damaged; `whole` tells whether it was.
+pub(super) struct Reader<'bytes> {
+    rest: &'bytes [u8],
+    pub(super) whole: bool,
+}
+
+impl<'bytes> Reader<'bytes> {
+    pub(super) const fn new(bytes: &'bytes [u8]) -> Self {
+        Self {
+            rest: bytes,
+            whole: true,
+        }
+    }
+
+    /// The next record that is of our version and a `T`.
+    pub(super) fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
+        loop {
+            let body = self.body()?;
+            if let Some((&VERSION, row)) = body.split_first()
+                && let Ok((row, [])) = postcard::take_from_bytes(row)
+            {
+                return Some(row);
+            }
+        }
+    }
+
+    fn body(&mut self) -> Option<&'bytes [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let body = self.try_body();
+        if body.is_none() {
+            (self.rest, self.whole) = (&[], false);
+        }
+        body
+    }
+
+    fn try_body(&mut self) -> Option<&'bytes [u8]> {
+        let (length, rest) = self.rest.split_first_chunk::<4>()?;
+        let (sum, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        if length > BODY_BYTES_MAX {
+            return None;
+        }
+        let (body, rest) = rest.split_at_checked(length)?;
+        if checksum(body) != u32::from_le_bytes(*sum) {
+            return None;
+        }
+        self.rest = rest;
+        Some(body)
+    }
+}
+
+/// FNV-1a, 32 bits.
+fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The `number`th hop of a trace.
+    pub(in crate::history) fn hop(trace: u128, number: u64) -> Hop {
+        Hop {
+            trace: TraceId::from_u128(trace).unwrap(),
+            message: MessageId::from_uuid(uuid::Uuid::from_u128(u128::from(number))),
+            at_us: number,
+            step: Step::Accepted {
+                sender: "operator:admin".parse().unwrap(),
+                receiver: "acme/one".parse().unwrap(),
+                performative: Performative::Cfp,
+                conversation: ConversationId::from_uuid(uuid::Uuid::from_u128(9)),
+                cause: Some(MessageId::from_uuid(uuid::Uuid::from_u128(8))),
+                rule: "builtin/owner",
+                bytes: 7,
+                delivery: Delivery::AtLeastOnce,
+            },
+        }
+    }
+
+    fn steps() -> Vec<Step> {
+        let reason = || "a reason".to_owned();
+        vec![
+            hop(1, 1).step,
+            Step::Started {
+                waited: Duration::from_micros(3),
+                version: 2,
+                attempt: 1,
+            },
+            Step::Handled {
+                cpu: Duration::from_nanos(5),
+                wall: Duration::from_secs(1),
+                host_calls: 6,
+                memory: 1 << 40,
+            },
+            Step::Answered,
+            Step::Refused {
+                kind: "busy",
+                reason: reason(),
+            },
+            Step::Failed {
+                kind: "trap",
+                reason: reason(),
+                retry: true,
+            },
+            Step::DeadLettered { reason: reason() },
+        ]
+    }
+
+    #[test]
+    fn every_step_is_read_as_it_was_written() {
+        let (mut bytes, mut words) = (Vec::new(), Words::default());
+        for step in steps() {
+            let hop = Hop { step, ..hop(5, 1) };
+            assert!(write(&mut bytes, &HopRow::from(hop)));
+        }
+        let mut reader = Reader::new(&bytes);
+        for step in steps() {
+            let row: HopRow = reader.next().unwrap();
+            assert_eq!(row.hop(&mut words).unwrap(), Hop { step, ..hop(5, 1) });
+        }
+        assert!(reader.next::<HopRow>().is_none() && reader.whole);
+    }
+
+    #[test]
+    fn a_torn_end_is_noticed_and_what_is_before_it_is_read() {
+        let mut bytes = Vec::new();
+        for number in 1..4 {
+            write(&mut bytes, &HopRow::from(hop(5, number)));
+        }
+        for cut in 1..30 {
+            let mut reader = Reader::new(&bytes[..bytes.len() - cut]);
+            assert_eq!(std::iter::from_fn(|| reader.next::<HopRow>()).count(), 2);
+            assert!(!reader.whole);
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_left_out_alone() {
+        let row = |length| LineRow {
+            agent: AgentId::from_uuid(uuid::Uuid::from_u128(1)),
+            sequence: 1,
+            at: String::new(),
+            level: "info".into(),
+            text: "x".repeat(length),
+        };
+        let mut bytes = Vec::new();
+        assert!(write(&mut bytes, &row(3)));
+        assert!(!write(&mut bytes, &row(BODY_BYTES_MAX)));
+        assert!(write(&mut bytes, &row(4)));
+        let mut reader = Reader::new(&bytes);
+        let lengths = std::iter::from_fn(|| reader.next::<LineRow>()).map(|row| row.text.len());
+        assert_eq!(lengths.collect::<Vec<_>>(), [3, 4]);
+        assert!(reader.whole);
+    }
+
+    #[test]
+    fn words_that_are_read_back_are_bounded() {
+        let mut words = Words::default();
+        for number in 0..WORDS_MAX {
+            words.word(number.to_string());
+        }
+        assert_eq!(words.word("0".into()), "0");
+        assert_eq!(words.word("one more".into()), "other");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut reader = Reader::new(&bytes);
+            while reader.next::<HopRow>().is_some() {}
+            let mut reader = Reader::new(&bytes);
+            while reader.next::<LineRow>().is_some() {}
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(at in 0_usize..10_000, bit in 0_u8..8) {
+            let mut bytes = Vec::new();
+            write(&mut bytes, &HopRow::from(hop(5, 1)));
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            let mut reader = Reader::new(&bytes);
+            prop_assert!(reader.next::<HopRow>().is_none());
+        }
+    }
+}
