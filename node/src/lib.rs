@@ -23,6 +23,8 @@ mod log;
 mod logs;
 mod manage;
 mod node;
+mod parts;
+mod ready;
 pub mod store;
 mod trace;
 mod wasm;
@@ -33,7 +35,8 @@ use std::{io, time::Duration};
 pub use caxton_sandbox::compile_child;
 pub use identity::IdentityError;
 pub use manage::openapi_json;
-pub use node::{Ready, Secret, StartNodeError};
+pub use parts::StartNodeError;
+pub use ready::{Ready, Secret};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{

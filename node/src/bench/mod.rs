@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 pub use self::figure::{Figure, Limit, Target};
 use self::rig::Rig;
-use crate::{config::Config, node::StartNodeError, wasm::ResolveError};
+use crate::{config::Config, parts::StartNodeError, wasm::ResolveError};
 
 /// A part of the measurement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,7 @@
 //! The durable store of a node: messages, keys, agents, dead letters, a few facts of the node's own,
 //! and the programs' bytes.
 //!
-//! - `store`: what the rest of the node calls; it implements `caxton_actors::ports::Ledger`.
+//! - `store`: what the rest of the node calls; `ledger`: what its actors call.
 //! - `writer`: the one thread that writes, in groups, with one flush for each group.
 //! - `group`: what each operation does to the tables; `sweep`: what is forgotten in time;
 //!   `removed`: what is on its way to an agent that was removed.
@@ -20,6 +20,7 @@ mod dead;
 mod file;
 mod flush;
 mod group;
+mod ledger;
 mod letters;
 mod programs;
 mod read;

@@ -13,13 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_actors::{
-    envelope::Envelope,
-    ports::{
-        Acceptance, AgentRecord, Clock, DeadLetter, Digest, Ledger, LedgerError, Mark, Pending,
-        Settlement,
-    },
-};
+use caxton_actors::ports::{Clock, DeadLetter, Digest, Ledger, LedgerError};
 use caxton_capabilities::{AgentId, MessageId};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -27,20 +21,19 @@ use tokio::sync::oneshot;
 use super::{
     dead::{DeadLetterCursor, DeadLetterFilter, Replayed},
     file::{self, FileMedium, Medium, OpenStoreError},
-    group::{Applied, Bounds, Group, MarkRow, NewMessage, SettlementRow},
-    letters::letter_row,
+    group::{Applied, Bounds, Group},
     programs::{ProgramError, ProgramFolder},
     read::{KvUsage, MessageState, Snapshot},
     removed::Removed,
     sweep::Cursor,
-    tables::{agent_key, encode, message_key},
-    writer::{Access, Gate, Job, Order, Shared, Task, WAITING_MAX, WAITING_NEW_MAX, Writer},
+    tables::{agent_key, message_key},
+    writer::{Access, Gate, Job, Order, Shared, Task, WAITING_MAX, Writer},
 };
 
 /// Longest name of a key in bytes. Names are compared on the way to each key, so they are kept short.
 pub const KEY_BYTES_MAX: usize = 256;
 /// What an operation without content of its own is counted as.
-const SMALL_BYTES: usize = 128;
+pub(super) const SMALL_BYTES: usize = 128;
 
 /// How long a program is kept that no agent names: whoever uploaded it is about to deploy it.
 pub const UNUSED_KEPT: Duration = Duration::from_secs(60 * 60);
@@ -200,7 +193,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn message_state(&self, id: MessageId) -> Result<MessageState, LedgerError> {
-        Snapshot::of(&self.shared)?.message_state(id)
+        self.snapshot()?.message_state(id)
     }
 
     /// What an agent keeps in its keys.
@@ -208,7 +201,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn usage(&self, agent: AgentId) -> Result<KvUsage, LedgerError> {
-        Snapshot::of(&self.shared)?.usage(agent)
+        self.snapshot()?.usage(agent)
     }
 
     /// Dead letters that `filter` admits, the newest first, behind `after`, `limit` at most.
@@ -221,7 +214,7 @@ impl Store {
         after: Option<DeadLetterCursor>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, LedgerError> {
-        Snapshot::of(&self.shared)?.dead_letters(filter, after, limit)
+        self.snapshot()?.dead_letters(filter, after, limit)
     }
 
     /// The dead letter of a message.
@@ -229,7 +222,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn dead_letter(&self, id: MessageId) -> Result<Option<DeadLetter>, LedgerError> {
-        Snapshot::of(&self.shared)?.dead_letter(id)
+        self.snapshot()?.dead_letter(id)
     }
 
     /// How many dead letters there are.
@@ -237,7 +230,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn dead_letter_count(&self) -> Result<u64, LedgerError> {
-        Snapshot::of(&self.shared)?.dead_letter_count()
+        self.snapshot()?.dead_letter_count()
     }
 
     /// How many dead letters were forgotten because there were too many, since the store was made.
@@ -283,7 +276,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn meta_get(&self, name: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        Snapshot::of(&self.shared)?.fact(name)
+        self.snapshot()?.fact(name)
     }
 
     /// Writes a fact that the node keeps for itself.
@@ -354,8 +347,13 @@ impl Store {
         Ok(removed)
     }
 
+    /// The last committed state.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+        Snapshot::of(&self.shared)
+    }
+
     /// Sends an operation to the writer; the future waits for its group to be durable.
-    fn submit<T, F>(
+    pub(super) fn submit<T, F>(
         &self,
         bytes: usize,
         waiting_max: usize,
@@ -392,93 +390,6 @@ impl Drop for Store {
     }
 }
 
-impl Ledger for Store {
-    fn accept(
-        &self,
-        agent: AgentId,
-        envelope: Arc<Envelope>,
-    ) -> BoxFuture<'static, Result<Acceptance, LedgerError>> {
-        match new_message(agent, &envelope) {
-            Ok(new) => {
-                let bytes = SMALL_BYTES + new.envelope.len();
-                self.submit(bytes, WAITING_NEW_MAX, move |group| group.accept(&new))
-            }
-            Err(error) => refused(error),
-        }
-    }
-
-    fn settle(
-        &self,
-        settlement: Settlement,
-    ) -> BoxFuture<'static, Result<Vec<Acceptance>, LedgerError>> {
-        match settlement_row(settlement) {
-            Ok((bytes, row)) => self.submit(bytes, WAITING_MAX, move |group| group.settle(&row)),
-            Err(error) => refused(error),
-        }
-    }
-
-    fn pending(
-        &self,
-        agent: AgentId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Pending>, LedgerError> {
-        Snapshot::of(&self.shared)?.pending(agent, after, limit)
-    }
-
-    fn kv_get(&self, agent: AgentId, key: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        Snapshot::of(&self.shared)?.kv_get(agent, key)
-    }
-
-    fn kv_keys(
-        &self,
-        agent: AgentId,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, LedgerError> {
-        Snapshot::of(&self.shared)?.kv_keys(agent, prefix, after, limit)
-    }
-
-    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<(), LedgerError>> {
-        let agent = agent_key(record.id);
-        match encode(&record) {
-            Ok(row) => self.submit(SMALL_BYTES + row.len(), WAITING_MAX, move |group| {
-                group.save_agent(&agent, &row)
-            }),
-            Err(error) => refused(error),
-        }
-    }
-
-    fn remove_agent(
-        &self,
-        agent: AgentId,
-        at_ms: u64,
-    ) -> BoxFuture<'static, Result<(), LedgerError>> {
-        let agent = agent_key(agent);
-        self.submit(SMALL_BYTES, WAITING_MAX, move |group| {
-            group.remove_agent(&agent, at_ms)
-        })
-    }
-
-    fn agents(&self) -> Result<Vec<AgentRecord>, LedgerError> {
-        Snapshot::of(&self.shared)?.agents()
-    }
-
-    fn bury(&self, letter: DeadLetter) -> BoxFuture<'static, Result<(), LedgerError>> {
-        match letter_row(message_key(letter.envelope.id), &letter) {
-            Ok(row) => self.submit(SMALL_BYTES + row.letter.len(), WAITING_MAX, move |group| {
-                group.bury(&row)
-            }),
-            Err(error) => refused(error),
-        }
-    }
-}
-
-fn refused<T: Send + 'static>(error: LedgerError) -> BoxFuture<'static, Result<T, LedgerError>> {
-    Box::pin(async move { Err(error) })
-}
-
 fn bounds(options: &Options) -> Bounds {
     Bounds {
         kv_bytes_max: options.kv_bytes_max,
@@ -487,68 +398,6 @@ fn bounds(options: &Options) -> Bounds {
         tombstone_window_ms: u64::try_from(options.tombstone_window.as_millis())
             .unwrap_or(u64::MAX),
     }
-}
-
-/// Encodes on the caller's thread: the writer has no time for it.
-fn new_message(agent: AgentId, envelope: &Envelope) -> Result<NewMessage, LedgerError> {
-    Ok(NewMessage {
-        agent: agent_key(agent),
-        id: message_key(envelope.id),
-        envelope: encode(envelope)?,
-    })
-}
-
-fn settlement_row(settlement: Settlement) -> Result<(usize, SettlementRow), LedgerError> {
-    let Settlement {
-        agent,
-        mark,
-        writes,
-        outgoing,
-    } = settlement;
-    if writes.keys().any(|key| key.len() > KEY_BYTES_MAX) {
-        return Err(LedgerError::Quota {
-            what: "bytes in the name of a key",
-            max: KEY_BYTES_MAX as u64,
-        });
-    }
-    let mark = match mark {
-        Mark::None => MarkRow::None,
-        Mark::Done(id) => MarkRow::Done(message_key(id)),
-        Mark::Retry { message, attempts } => MarkRow::Retry {
-            id: message_key(message),
-            attempts,
-        },
-        Mark::Dead(letter) => MarkRow::Dead(letter_row(message_key(letter.envelope.id), &letter)?),
-    };
-    let outgoing: Result<Vec<_>, _> = outgoing
-        .iter()
-        .map(|(to, envelope)| new_message(*to, envelope))
-        .collect();
-    let row = SettlementRow {
-        agent: agent_key(agent),
-        mark,
-        writes,
-        outgoing: outgoing?,
-    };
-    Ok((settlement_bytes(&row), row))
-}
-
-fn settlement_bytes(row: &SettlementRow) -> usize {
-    let letter = match &row.mark {
-        MarkRow::Dead(letter) => letter.letter.len(),
-        MarkRow::None | MarkRow::Done(_) | MarkRow::Retry { .. } => 0,
-    };
-    let writes: usize = row
-        .writes
-        .iter()
-        .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len))
-        .sum();
-    let outgoing: usize = row
-        .outgoing
-        .iter()
-        .map(|new| SMALL_BYTES + new.envelope.len())
-        .sum();
-    SMALL_BYTES + letter + writes + outgoing
 }
 
 /// Removes what a process left that died while it made a store here.
