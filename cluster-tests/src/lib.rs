@@ -1,7 +1,13 @@
 //! Nodes as an operator sees them: processes of the real binary, reached through its command line and
 //! its REST API. Nothing of a node's insides is used here.
+//!
+//! [`process`] starts and ends nodes, [`operator`] calls their API, [`guest`] writes programs for them,
+//! [`load`] numbers messages and checks that none is missing.
 #![forbid(unsafe_code)]
 
+pub mod guest;
+pub mod load;
+pub mod operator;
 mod process;
 
 pub use process::{Home, NodeProcess, Outcome};

@@ -131,15 +131,15 @@ impl Home {
     /// # Errors
     /// It does not start; the message shows what it said.
     pub fn start_node(&self, more: &[&str]) -> Result<NodeProcess> {
-        let mut args = vec![
-            "node",
-            "start",
-            "--listen",
-            "127.0.0.1:0",
-            "--output",
-            "ndjson",
-        ];
-        args.extend(more);
+        self.start_node_anywhere(&[&["--listen", "127.0.0.1:0"], more].concat())
+    }
+
+    /// The same on the port that it chooses.
+    ///
+    /// # Errors
+    /// It does not start; the message shows what it said.
+    pub fn start_node_anywhere(&self, more: &[&str]) -> Result<NodeProcess> {
+        let args = [&["node", "start", "--output", "ndjson"], more].concat();
         let log = self.path().join("node.log");
         let mut child = self
             .command(args)
@@ -163,6 +163,14 @@ impl Home {
             output,
             ready,
         })
+    }
+
+    /// What the node wrote to standard error.
+    ///
+    /// # Errors
+    /// None was started.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.path().join("node.log"))?)
     }
 
     /// A client of the node that this home's context `dev` names.
@@ -206,6 +214,26 @@ impl NodeProcess {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// Asks it to stop, and does not wait.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn terminate(&self) -> Result<()> {
+        let id = Pid::from_raw(i32::try_from(self.id())?).context("no process id")?;
+        Ok(kill_process(id, Signal::TERM)?)
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn wait(mut self) -> Result<ExitStatus> {
+        let mut child = self.child.take().context("stopped before")?;
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest)?;
+        Ok(child.wait()?)
+    }
+
     /// Ends it as power loss would end a process: at once.
     ///
     /// # Errors
@@ -222,13 +250,9 @@ impl NodeProcess {
     ///
     /// # Errors
     /// The system does not let us.
-    pub fn stop(mut self) -> Result<ExitStatus> {
-        let mut child = self.child.take().context("stopped before")?;
-        let id = i32::try_from(child.id())?;
-        kill_process(Pid::from_raw(id).context("no process id")?, Signal::TERM)?;
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest)?;
-        Ok(child.wait()?)
+    pub fn stop(self) -> Result<ExitStatus> {
+        self.terminate()?;
+        self.wait()
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, broadcast, watch},
     time::Instant,
 };
+use tokio_util::task::TaskTracker;
 
 use super::{
     admission::{AdmissionLimits, BusyWith, TenantBudgets},
@@ -174,6 +175,7 @@ struct Inner {
     waiting: Arc<Waiting>,
     observers: broadcast::Sender<Arc<Envelope>>,
     draining: watch::Sender<bool>,
+    tasks: TaskTracker,
 }
 
 /// The door for every message of the node. Cheap to clone; survives restarts of the gateway's actor.
@@ -228,6 +230,7 @@ impl Gateway {
             waiting: Arc::default(),
             observers: broadcast::channel(OBSERVED_MAX).0,
             draining: watch::channel(false).0,
+            tasks: TaskTracker::new(),
         }))
     }
 
@@ -417,26 +420,35 @@ impl Gateway {
         })
     }
 
+    /// What is durable is committed and moved by a task of the gateway's own: a sender that goes away in
+    /// between must not leave a message that nobody takes up.
     async fn commit(&self, prepared: Prepared) -> Result<Accepted, Refusal> {
-        let envelope = Arc::clone(&prepared.envelope);
-        let acceptance = match prepared.durable_for() {
-            Some(agent) => {
-                let accepted = self
-                    .0
-                    .parts
-                    .ledger
-                    .accept(agent, Arc::clone(&envelope))
-                    .await;
-                Some(accepted.map_err(|error| match error {
-                    // It went between our finding it and the ledger's turn.
-                    LedgerError::AgentRemoved => {
-                        Refusal::UnknownReceiver(envelope.receiver.clone())
-                    }
-                    error => Refusal::NotDurable(error),
-                })?)
-            }
-            None => None,
+        let Some(agent) = prepared.durable_for() else {
+            return self.move_on(prepared, None);
         };
+        let gateway = self.clone();
+        let moved = self.0.tasks.spawn(async move {
+            let envelope = Arc::clone(&prepared.envelope);
+            let accepted = gateway.0.parts.ledger.accept(agent, envelope).await;
+            let acceptance = accepted.map_err(|error| match error {
+                // It went between our finding it and the ledger's turn.
+                LedgerError::AgentRemoved => {
+                    Refusal::UnknownReceiver(prepared.envelope.receiver.clone())
+                }
+                error => Refusal::NotDurable(error),
+            })?;
+            gateway.move_on(prepared, Some(acceptance))
+        });
+        // It ends without a word only with the node.
+        moved.await.unwrap_or(Err(Refusal::Draining))
+    }
+
+    fn move_on(
+        &self,
+        prepared: Prepared,
+        acceptance: Option<Acceptance>,
+    ) -> Result<Accepted, Refusal> {
+        let envelope = &prepared.envelope;
         let accepted = Accepted {
             id: envelope.id,
             conversation: envelope.conversation,
@@ -464,7 +476,7 @@ impl Gateway {
             to,
         } = prepared;
         if acceptance.is_some_and(|acceptance| acceptance.duplicate) {
-            return Ok(());
+            return Ok(()); // Whoever accepted it first has moved it.
         }
         self.record_accepted(&envelope, &permit, cause);
         if acceptance == Some(Acceptance::DEAD) {
@@ -514,6 +526,13 @@ impl Gateway {
                 Err(refusal)
             }
         }
+    }
+
+    /// Has an agent read the ledger again, where something was put that did not pass here.
+    pub fn nudge(&self, port: &AgentPort) {
+        port.behind.store(true, Ordering::Release);
+        // A full mailbox is no loss: the agent looks at the mark after each message.
+        let _full = port.mailbox.try_send_control(AgentMessage::CatchUp);
     }
 
     /// Lets in what a reaction wants sent. A refusal becomes an answer to the sending agent.

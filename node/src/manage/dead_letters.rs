@@ -1,12 +1,11 @@
 //! Dead letters: list, look, deliver again.
 
 use axum::{Json, extract::State, http::StatusCode};
-use caxton_actors::{gateway::AgentPort, ports::Desired};
 use caxton_api::{
     paths,
     types::{DeadLetter, MessageStatus, Page, Problem},
 };
-use caxton_capabilities::{Address, MessageId};
+use caxton_capabilities::MessageId;
 use serde::Deserialize;
 
 use super::{
@@ -128,7 +127,8 @@ pub(super) async fn replay_dead_letter(
         return Err(missing(&text));
     }
     if let Some(port) = node.tree.gateway.routes().get(address) {
-        wake(&node, address, &port).await;
+        // A stopped agent reads the ledger when it starts.
+        node.tree.gateway.nudge(&port);
     }
     let status = MessageStatus {
         message: text,
@@ -136,17 +136,6 @@ pub(super) async fn replay_dead_letter(
         attempts: 0,
     };
     Ok((StatusCode::ACCEPTED, Json(status)))
-}
-
-/// Has an agent read the ledger again, where what was replayed is. A stopped one does so when it starts.
-///
-/// Restarting its actor is what the tree offers for that now: the instance is started again too.
-async fn wake(node: &Permitted<'_>, address: &Address, port: &AgentPort) {
-    if port.desired() == Desired::Running
-        && let Err(error) = node.tree.agents().restart_child(&address.to_string()).await
-    {
-        tracing::warn!(agent = %address, %error, "the replayed message waits until the agent starts");
-    }
 }
 
 fn letter(node: &Permitted<'_>, id: MessageId) -> Answer<caxton_actors::ports::DeadLetter> {
