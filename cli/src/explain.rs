@@ -60,6 +60,9 @@ own! {
     /// The configuration was refused.
     CONFIG = ("CX1016", "the configuration is refused", "caxton config example shows every setting; caxton config show --origin tells where each value comes from",
         "A value of the configuration, a flag, a variable or a line of a file, cannot stand. Everything that was found is listed. Nothing was started or written.");
+    /// The store cannot be checked.
+    STORE = ("CX1017", "the store cannot be checked", "stop the node that uses it, or name another folder with --data",
+        "There is no store in the folder, a running node has it open, or it cannot be read. Nothing was changed.");
     /// Something of ours.
     INTERNAL = ("CX1099", "internal error of the command", "report it with the command that you ran and the lines above",
         "Something in the command line that must hold did not. Nothing is known of the state of what was asked; look before you repeat it.");

@@ -8,6 +8,7 @@ pub use caxton_node::bench::{Figure, Part, Target};
 use caxton_node::{
     Ready,
     config::{self, ConfigError},
+    store::{self, OpenStoreError},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -232,6 +233,58 @@ pub fn validate_config(app: &App, file: &Path) -> Result<Exit, CliError> {
             .fix("caxton config example shows every setting"))
         }
     }
+}
+
+/// Verifies the store that a node started here would use.
+///
+/// # Errors
+/// There is none, a node has it open, or it is damaged as a whole.
+pub fn check_store(app: &App, node: &NodeFlags) -> Result<Exit, CliError> {
+    let loaded = config::load_from_system(&flags(node)).map_err(|error| refused(&error))?;
+    let folder = loaded.config.node.data;
+    let shown = folder.display().to_string();
+    let report = match store::check(&folder) {
+        Ok(report) => report,
+        Err(error @ OpenStoreError::Damaged { .. }) => store::Report {
+            findings: vec![error.to_string()],
+            wrong: 1,
+            ..store::Report::default()
+        },
+        Err(error) => {
+            let what = format!("the store in {shown} cannot be checked");
+            return Err(CliError::new(&explain::STORE, Exit::Failed, what).because(&error));
+        }
+    };
+    let verdict = json!({
+        "verdict": if report.is_sound() { "ok" } else { "damaged" },
+        "folder": shown,
+        "pages_sound": report.pages_sound,
+        "agents": report.agents,
+        "messages": report.messages,
+        "pending": report.pending,
+        "dead_letters": report.dead_letters,
+        "keys": report.keys,
+        "programs": report.programs,
+        "wrong": report.wrong,
+        "findings": report.findings,
+    });
+    let sound = report.is_sound();
+    app.terminal.item_as(&shapes::VERDICT, &verdict, |_| {
+        if sound {
+            return format!(
+                "✓ {shown} is sound: {} agents, {} messages waiting, {} dead letters, {} keys\n",
+                report.agents, report.pending, report.dead_letters, report.keys
+            );
+        }
+        let findings = report
+            .findings
+            .iter()
+            .map(|finding| format!("  {finding}\n"));
+        let mut text = format!("✗ {shown} is damaged: {} findings\n", report.wrong);
+        text.extend(findings);
+        text
+    })?;
+    Ok(if sound { Exit::Ok } else { Exit::Findings })
 }
 
 /// A configuration file with every setting.

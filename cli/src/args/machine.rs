@@ -57,6 +57,24 @@ pub struct ContextAdd {
     pub select: bool,
 }
 
+/// `caxton store …`.
+#[derive(Subcommand, Debug)]
+pub enum StoreCommand {
+    /// Verify the data folder of a stopped node; exit 8 when something is damaged
+    #[command(
+        after_help = "Reads every page, row and program, and changes nothing but what a crash left to repair.
+
+Examples:
+  caxton store check
+  caxton store check --data /var/lib/caxton -o json"
+    )]
+    Check {
+        /// Whose data: the settings that the node is started with.
+        #[command(flatten)]
+        flags: NodeFlags,
+    },
+}
+
 /// `caxton config …`.
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {

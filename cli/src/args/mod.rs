@@ -16,7 +16,7 @@ pub use agent::{
 };
 pub use machine::{
     Api, Bench, BenchPart, Completion, ConfigCommand, ContextAdd, ContextCommand, Demo, Doctor,
-    Method, Shell,
+    Method, Shell, StoreCommand,
 };
 pub use message::{DeadLetterCommand, MessageCommand, SendArgs, Stream, TraceCommand};
 pub use node::{ActorCommand, NodeCommand, NodeFlags, Start};
@@ -131,6 +131,9 @@ pub enum Command {
     /// Look at recent traces
     #[command(subcommand)]
     Trace(TraceCommand),
+    /// Check the store of a node that is stopped
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Choose which node to talk to
     #[command(subcommand)]
     Context(ContextCommand),

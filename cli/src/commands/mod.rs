@@ -29,7 +29,7 @@ use caxton_api::{
 use caxton_capabilities::id::{Address, TenantId};
 
 use crate::{
-    args::{Command, Global, Watching},
+    args::{Command, Global, StoreCommand, Watching},
     client::{Client, Request},
     context::{Contexts, Environment, Target},
     error::CliError,
@@ -94,6 +94,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,
+        Command::Store(StoreCommand::Check { flags }) => crate::node::check_store(app, &flags),
         Command::Context(command) => context::run(app, command),
         Command::Config(command) => config::run(app, command),
         Command::Api(args) => api::run(app, args).await,
