@@ -13,13 +13,13 @@ use caxton_api::{
 };
 use caxton_cli::client::Request;
 use caxton_cluster_tests::{
-    Home, NodeProcess,
+    Home,
     guest::{FOREVER, NOTHING, echo, guest},
     operator::{Operator, message},
 };
 use futures_util::future::join;
 
-use crate::{BINARY, node};
+use crate::{BINARY, node, resident_kib};
 
 /// What the node may grow by: two instances' memory (64 MiB by default), their programs, and what the
 /// allocator keeps. A bomb that got through would have taken gigabytes.
@@ -127,13 +127,6 @@ fn before_a_reaction() -> Result<Vec<(Hostile, &'static str, &'static str)>> {
         ),
         (instances, "CX0413", "core instances"),
     ])
-}
-
-fn resident_kib(node: &NodeProcess) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.id()))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    Ok(kib.context("no VmRSS")?.parse()?)
 }
 
 /// Asks the good agent again and again; answers how often.

@@ -9,21 +9,33 @@
 
 mod deploy;
 mod durable;
+mod forms;
 mod hostile;
 mod restart;
 mod stop;
+mod stranger;
+mod stream;
 
+use anyhow::{Context as _, Result};
 use caxton_cluster_tests::{Home, NodeProcess, operator::Operator};
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_caxton-under-test");
 
 /// A node that keeps nothing, its home, and its operator.
-fn node() -> anyhow::Result<(Home, NodeProcess, Operator)> {
+fn node() -> Result<(Home, NodeProcess, Operator)> {
     let home = Home::new(BINARY)?;
     let node = home.start_node(&["--ephemeral"])?;
     let operator = Operator {
         client: home.client()?,
     };
     Ok((home, node, operator))
+}
+
+/// What the node's process keeps in memory.
+fn resident_kib(node: &NodeProcess) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.id()))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(kib.context("no VmRSS")?.parse()?)
 }
