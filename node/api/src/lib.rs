@@ -5,3 +5,4 @@
 pub mod codes;
 pub mod paths;
 pub mod types;
+pub mod whole;

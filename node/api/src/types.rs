@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::whole;
+
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
@@ -168,7 +170,11 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Limits that differ from the defaults, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "whole::map"
+    )]
     pub limits: BTreeMap<String, u64>,
     /// Protocols that the runtime enforces: `request`, `query`, `contract-net`. Absent: the demo's own, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,7 +183,11 @@ pub struct Deployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
     /// Refuse unless the current version is this one; 0 for "does not exist yet".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole::option"
+    )]
     pub if_version: Option<u64>,
     /// Only say what would change.
     #[serde(default)]
@@ -288,7 +298,11 @@ pub struct AgentVersion {
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
     /// The version; absent: the one before the current.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole::option"
+    )]
     pub version: Option<u64>,
 }
 
@@ -339,7 +353,11 @@ pub struct SendMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
     /// Wait for the answer this long, 600,000 at most; absent: do not wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole::option"
+    )]
     pub wait_ms: Option<u64>,
 }
 

@@ -5,8 +5,8 @@ use std::{cmp::Ordering, time::SystemTime};
 use axum::{Json, extract::State, http::StatusCode};
 use caxton_actors::supervision::{ChildState, ChildStatus};
 use caxton_api::{
-    paths,
-    types::{Actor, Page},
+    codes, paths,
+    types::{Actor, Page, Problem},
 };
 use tokio::time::Instant;
 
@@ -115,7 +115,8 @@ const fn state(state: ChildState) -> &'static str {
 /// Restarts one actor, whatever its state, and gives it its whole intensity again.
 #[utoipa::path(post, path = paths::ACTOR_RESTART, tag = "actors",
     params(("actor" = String, Path, description = "Its whole name, percent-encoded: `node%2Fgateway`")),
-    responses((status = 202, description = "The restart is ordered; the actor as it was", body = Actor)))]
+    responses((status = 202, description = "The restart is ordered; the actor as it was", body = Actor),
+        (status = 409, description = "It is the root, which ends with the node", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn restart_actor(
     State(plane): Shared,
     caller: Caller,
@@ -128,7 +129,8 @@ pub(super) async fn restart_actor(
         actor.ok_or_else(|| Failure::not_found(format!("there is no actor `{}`", shown(&name))))?;
     match split(&name) {
         None => {
-            return Err(Failure::invalid(
+            return Err(Failure::new(
+                codes::CONFLICT,
                 "the root ends with the node: restart the node",
             ));
         }

@@ -12,7 +12,7 @@ use super::{
     agents::known,
     convert,
     extract::{Asked, Caller, NoQuery, Part, name, shown},
-    page::{bad_cursor, limit, page},
+    page::{bad_cursor, limit, number, page},
     plane::{Permitted, Shared},
     problem::{Answer, Failure},
 };
@@ -79,7 +79,7 @@ pub(super) async fn list_dead_letters(
 fn cursor(text: &str) -> Answer<DeadLetterCursor> {
     let (at_ms, message) = text.split_once('-').ok_or_else(bad_cursor)?;
     Ok(DeadLetterCursor {
-        at_ms: at_ms.parse().map_err(|_error| bad_cursor())?,
+        at_ms: number(at_ms)?,
         message: message.parse().map_err(|_error| bad_cursor())?,
     })
 }

@@ -18,7 +18,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::{
     agents::known,
     extract::{AgentAt, Asked, Caller},
-    page::{bad_cursor, limit, page},
+    page::{limit, number, page},
     plane::Shared,
     problem::Answer,
     streams::{self, Next, Source, Standing},
@@ -32,7 +32,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[into_params(parameter_in = Query)]
 pub(super) struct LogQuery {
     /// Begin with this many of the last lines; with all that are kept if absent.
-    tail: Option<usize>,
+    tail: Option<u32>,
     /// Items of a page, 1 to 1,000; 100 if absent.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -51,19 +51,12 @@ pub(super) async fn list_log(
     Asked(asked): Asked<LogQuery>,
 ) -> Answer<Json<Page<LogLine>>> {
     let limit = limit(asked.limit)?;
-    let after: Option<u64> = asked
-        .cursor
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|_error| bad_cursor())?;
+    let after = asked.cursor.as_deref().map(number).transpose()?;
     let node = plane.read_agent(&caller, &address)?;
     let agent = known(&node, &address).await?.id;
     let lines = match after {
         Some(_) => node.logs.tail(agent, after, limit + 1),
-        None => node
-            .logs
-            .tail(agent, None, asked.tail.unwrap_or(usize::MAX)),
+        None => node.logs.tail(agent, None, lines(asked.tail)),
     };
     Ok(Json(page(lines, limit, |line| line.sequence.to_string())))
 }
@@ -74,7 +67,7 @@ pub(super) async fn list_log(
 #[into_params(parameter_in = Query)]
 pub(super) struct LogStreamQuery {
     /// Begin with this many of the last lines; with all that are kept if absent.
-    tail: Option<usize>,
+    tail: Option<u32>,
 }
 
 /// Streams an agent's log: what is kept, then what comes.
@@ -107,7 +100,7 @@ pub(super) async fn stream_log(
         if seen.is_some() {
             usize::MAX
         } else {
-            asked.tail.unwrap_or(usize::MAX)
+            lines(asked.tail)
         },
     );
     let source = Lines {
@@ -121,6 +114,12 @@ pub(super) async fn stream_log(
         caller,
     };
     Ok(streams::answer(source, standing, node.stop.clone(), place))
+}
+
+/// How many of the last lines; all that are kept where it is not said.
+fn lines(tail: Option<u32>) -> usize {
+    tail.and_then(|tail| usize::try_from(tail).ok())
+        .unwrap_or(usize::MAX)
 }
 
 struct Lines {

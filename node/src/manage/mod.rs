@@ -9,6 +9,7 @@
 //! order ....... a message to send, checked      fold ............... hops -> traces
 //! problem ..... the form of an error           refusals ........... which error is which code
 //! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
+//! grammar ..... what the document says of single values
 //! agents, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
 //! ```
 //!
@@ -25,6 +26,7 @@ mod dead_letters;
 mod deploy;
 mod extract;
 mod fold;
+mod grammar;
 mod health;
 mod kept;
 mod logs;

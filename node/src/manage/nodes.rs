@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::{
     convert::{count, rfc3339},
     extract::{Asked, Caller, NoQuery, Part, shown},
-    page::{limit, whole},
+    page::{limit, number, page, whole},
     plane::{Permitted, Shared},
     problem::{Answer, Failure},
 };
@@ -150,27 +150,29 @@ pub(super) async fn list_limits(
     let node = plane.read_node(&caller)?;
     // This node's own defaults stand before the sandbox's.
     let defaults = node.wasm.effective_limits(&Default::default());
-    let after = asked.cursor.as_deref();
-    let known = after.is_none_or(|after| LIMITS.iter().any(|info| info.name == after));
-    if !known {
-        return Err(super::page::bad_cursor());
-    }
-    let rest = LIMITS
+    // The table does not change while the node runs: a place in it is a cursor.
+    let after = asked.cursor.as_deref().map(number).transpose()?;
+    let behind = after.map_or(0, |after| after.saturating_add(1));
+    let items = LIMITS
         .iter()
-        .skip_while(|info| after.is_some_and(|after| info.name != after));
-    let items = rest
-        .skip(usize::from(after.is_some()))
+        .enumerate()
+        .skip(usize::try_from(behind).unwrap_or(usize::MAX))
         .take(limit + 1)
-        .map(|info| LimitInfo {
-            name: info.name.to_owned(),
-            unit: unit(info.unit).to_owned(),
-            default: defaults.get(info.name).copied().unwrap_or(info.default),
-            max: info.max,
-            doc: info.price.to_owned(),
+        .map(|(place, info)| {
+            let info = LimitInfo {
+                name: info.name.to_owned(),
+                unit: unit(info.unit).to_owned(),
+                default: defaults.get(info.name).copied().unwrap_or(info.default),
+                max: info.max,
+                doc: info.price.to_owned(),
+            };
+            (place, info)
         });
-    Ok(Json(super::page::page(items.collect(), limit, |info| {
-        info.name.clone()
-    })))
+    let Page { items, next } = page(items.collect(), limit, |(place, _)| place.to_string());
+    Ok(Json(Page {
+        items: items.into_iter().map(|(_, info)| info).collect(),
+        next,
+    }))
 }
 
 /// The API's word for the sandbox's.

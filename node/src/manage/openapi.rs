@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     actors, agents, dead_letters, deploy,
     extract::{Caller, NoQuery},
-    health, logs, messages, metrics, nodes,
+    grammar, health, logs, messages, metrics, nodes,
     plane::{Plane, Shared},
     problem::PROBLEM_JSON,
     programs, traces,
@@ -77,6 +77,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(dead_letters::get_dead_letter))
         .routes(routes!(dead_letters::replay_dead_letter));
     let document = all.get_openapi_mut();
+    grammar::bodies(document);
     for (path, item) in &mut document.paths.paths {
         let operations = [
             &mut item.get,
@@ -86,6 +87,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         ];
         for operation in operations.into_iter().flatten() {
             add_problems(operation, path);
+            grammar::parameters(operation);
         }
         let post = item.post.as_mut().filter(|_| path == paths::AGENT_ROLLBACK);
         if let Some(RefOr::T(body)) = post.and_then(|post| post.request_body.as_mut()) {

@@ -23,6 +23,16 @@ pub(super) fn limit(asked: Option<usize>) -> Answer<usize> {
     }
 }
 
+/// A number of a cursor, as this node writes it: digits alone.
+///
+/// # Errors
+/// It is none.
+pub(super) fn number(text: &str) -> Answer<u64> {
+    let digits = (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(bad_cursor)
+}
+
 /// What is said of a cursor that this list did not give.
 pub(super) fn bad_cursor() -> Failure {
     Failure::invalid("the cursor is not one that this list gave")
@@ -52,6 +62,14 @@ pub(super) fn whole<T>(items: Vec<T>) -> Page<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_a_cursor_is_digits_alone() {
+        assert_eq!(number("17").unwrap(), 17);
+        for text in ["", "+1", "-1", " 1", "1.0", "18446744073709551615"] {
+            assert!(number(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_cursor_is_given_only_where_there_is_more() {

@@ -12,7 +12,7 @@ use super::{
     extract::{Asked, Caller, NoQuery, Part, shown},
     fold::{concerns, fold, summary},
     order::receiver,
-    page::{bad_cursor, limit, page},
+    page::{bad_cursor, limit, number, page},
     plane::Shared,
     problem::{Answer, Failure},
 };
@@ -122,7 +122,7 @@ struct Place {
 impl Place {
     fn parse(text: &str) -> Answer<Self> {
         let (at_us, trace) = text.split_once('-').ok_or_else(bad_cursor)?;
-        let at_us = at_us.parse().map_err(|_error| bad_cursor())?;
+        let at_us = number(at_us)?;
         let trace = trace.parse().map_err(|_error| bad_cursor())?;
         Ok(Self { at_us, trace })
     }
