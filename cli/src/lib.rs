@@ -30,7 +30,7 @@ pub mod render;
 mod suggest;
 pub mod values;
 
-use std::{ffi::OsString, io::Write};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
@@ -41,8 +41,26 @@ use crate::{
     context::Environment,
     error::CliError,
     exit::Exit,
-    render::{Format, Terminal},
+    render::{Format, Terminal, terminal::Color},
 };
+
+/// A whole process: the node's compile process, an answer to a shell's completion, or one command.
+#[must_use]
+pub fn main() -> ExitCode {
+    // The compile process confines itself: it comes before anything that opens or reads.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == node::COMPILE)
+    {
+        return node::compile();
+    }
+    // Answers and ends the process when a shell asks (`COMPLETE=bash caxton`).
+    clap_complete::CompleteEnv::with_factory(command_tree).complete();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    // The hook has spoken; what is left is the code.
+    let ended = std::panic::catch_unwind(|| run(&args, Environment::of_process()));
+    ended.unwrap_or(Exit::Failed).into()
+}
 
 /// Runs one command line to its end.
 pub fn run(args: &[OsString], environment: Environment) -> Exit {
@@ -121,28 +139,34 @@ fn show(terminal: &Terminal, error: &CliError) {
 
 /// What clap says of a command line that it does not take; help and version are no errors.
 fn usage(args: &[OsString], error: &clap::Error) -> Exit {
-    let is_help = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
-    if is_help || !wants_json(args) {
+    let exit = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Some(Exit::Ok),
+        // A group of commands without one: its help says which there are.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !wants_json(args) => {
+            Some(Exit::Usage)
+        }
+        _ => None,
+    };
+    if let Some(exit) = exit {
         // Its own writer knows the streams and their colours; there is no third place to complain.
         let _shown = error.print();
-        return if is_help { Exit::Ok } else { Exit::Usage };
+        return exit;
     }
-    let mut lines = error.to_string();
-    if let Some(rest) = lines.strip_prefix("error: ") {
-        lines = rest.to_owned();
-    }
-    let mut lines = lines.lines().filter(|line| !line.trim().is_empty());
-    let what = lines
-        .next()
-        .unwrap_or("the command does not parse")
-        .to_owned();
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let what = lines.next().unwrap_or("the command does not parse");
     let mut error = CliError::new(&explain::USAGE, Exit::Usage, what);
-    error.why = lines.map(|line| line.trim().to_owned()).collect();
-    let json = render::terminal::Color::Never;
-    show(&Terminal::new(Format::Json, json, true, true), &error);
+    error.why = lines
+        .filter(|line| !line.starts_with("For more information"))
+        .map(|line| line.trim().to_owned())
+        .collect();
+    let format = if wants_json(args) {
+        Format::Json
+    } else {
+        Format::Table
+    };
+    show(&Terminal::new(format, Color::Auto, true, false), &error);
     Exit::Usage
 }
 

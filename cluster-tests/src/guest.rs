@@ -79,7 +79,7 @@ pub fn echo() -> Result<Vec<u8>> {
 
 /// Keeps in `kv`, for each conversation, a line for each message: its content and `tag`. A query with a
 /// conversation's id answers its lines. A request is answered with `tag`. Before all that runs `before`;
-/// content that begins with `~` is worked on for about two seconds of processor time.
+/// content that begins with `~` is worked on for about half a second of processor time.
 ///
 /// # Errors
 /// `before` is no WebAssembly.
@@ -100,7 +100,7 @@ pub fn journal(tag: char, before: &str) -> Result<Vec<u8>> {
             (i32.mul (i32.load8_u (i32.const 260)) (i32.load (i32.const 268)))))))
         (if (i32.eq (i32.load8_u {content}) (i32.const 0x7e)) (then
           (loop $work (br_if $work
-            (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3000000000))))))
+            (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 800000000))))))
         (call $get {conversation} (i32.const 256))
         (if (i32.load8_u (i32.const 256)) (then unreachable))
         (local.set $n (i32.mul (i32.load8_u (i32.const 260)) (i32.load (i32.const 268))))

@@ -159,6 +159,10 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         let (message, place) = message.into_parts();
         state.adopt();
+        // What could not be brought here was acknowledged before what is here now was sent.
+        if state.arguments.port.behind.swap(false, Ordering::AcqRel) {
+            state.catch_up().await?;
+        }
         let look_for_overdue = matches!(message, AgentMessage::ReplyDue);
         match message {
             AgentMessage::Deliver(mut job) => {
@@ -178,9 +182,6 @@ impl Actor for AgentActor {
                 }
             }
             AgentMessage::CatchUp | AgentMessage::Adopt | AgentMessage::ReplyDue => {}
-        }
-        if state.arguments.port.behind.swap(false, Ordering::AcqRel) {
-            state.catch_up().await?;
         }
         // Behind all that came in time: the alarm queued for its turn as every answer did.
         if look_for_overdue {

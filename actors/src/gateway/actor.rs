@@ -49,7 +49,7 @@ impl Actor for GatewayActor {
         let (GatewayMessage::Tick, _place) = message.into_parts();
         for port in gateway.routes().all() {
             if port.behind.load(Ordering::Acquire) && port.is_up() {
-                // A full mailbox is no loss: the agent looks at the mark after each message.
+                // A full mailbox is no loss: the agent looks at the mark before each message.
                 let _full = port.mailbox.try_send_control(AgentMessage::CatchUp);
             }
         }

@@ -507,7 +507,12 @@ impl Gateway {
             Destination::Agent { port, place, bytes } => {
                 let sequence = acceptance.map(|acceptance| acceptance.sequence);
                 let job = Job::new(envelope, sequence, Some(bytes), Instant::now());
+                let before = port.mailbox.incarnation();
                 let Err(gone) = place.send(AgentMessage::Deliver(Box::new(job))) else {
+                    if sequence.is_some() && port.mailbox.incarnation() != before {
+                        // It may lie in the mailbox of an incarnation that has ended.
+                        port.behind.store(true, Ordering::Release);
+                    }
                     return Ok(());
                 };
                 let AgentMessage::Deliver(job) = gone.0 else {
@@ -531,7 +536,7 @@ impl Gateway {
     /// Has an agent read the ledger again, where something was put that did not pass here.
     pub fn nudge(&self, port: &AgentPort) {
         port.behind.store(true, Ordering::Release);
-        // A full mailbox is no loss: the agent looks at the mark after each message.
+        // A full mailbox is no loss: the agent looks at the mark before each message.
         let _full = port.mailbox.try_send_control(AgentMessage::CatchUp);
     }
 

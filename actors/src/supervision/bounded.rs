@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use ractor::{ActorCell, ActorRef};
+use ractor::{ActorCell, ActorId, ActorRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A stable handle to one supervised actor: cheap to clone, valid across restarts, bounded.
@@ -190,6 +190,15 @@ impl<M: Send + 'static> BoundedRef<M> {
         actor
             .as_ref()
             .is_some_and(|actor| ractor::ACTIVE_STATES.contains(&actor.get_status()))
+    }
+
+    /// Which incarnation of the actor is behind the handle; none between two.
+    pub(crate) fn incarnation(&self) -> Option<ActorId> {
+        self.mailbox
+            .actor
+            .load()
+            .as_ref()
+            .map(|actor| actor.get_id())
     }
 
     /// Sends past the door: see [`Admitted::unmetered`].

@@ -1,10 +1,13 @@
 //! One agent's slow start or removal holds up nobody else.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use caxton_actors::{
     envelope::Delivery,
-    ports::Reaction,
+    ports::{Desired, Reaction},
     registry::{Outcome, RegistryError},
 };
 
@@ -98,4 +101,33 @@ async fn an_operation_that_panics_leaves_its_agent_free_for_the_next() {
     stage.play(SLOW, |_| Ok(Reaction::default()));
     let plan = registry.deploy(Stage::wish(SLOW, 1, &[]), false).await;
     assert_eq!(plan.unwrap().outcome, Outcome::Created);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_an_agent_comes_before_what_is_sent_once_it_runs() {
+    let stage = stage().await;
+    let handled = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&handled);
+    stage.play(QUICK, move |envelope| {
+        let content = String::from_utf8_lossy(&envelope.content).into_owned();
+        seen.lock().unwrap().push(content);
+        Ok(Reaction::default())
+    });
+    stage.deploy(QUICK, &[]).await;
+    let registry = &stage.tree.registry;
+    let wish = |desired| registry.set_desired(QUICK.parse().unwrap(), desired);
+    wish(Desired::Stopped).await.unwrap();
+    let send = |content| {
+        let order = stage.order(QUICK, content, Delivery::AtLeastOnce);
+        stage.tree.gateway.send(order)
+    };
+    send("first").await.unwrap();
+    wish(Desired::Running).await.unwrap();
+    // Nobody has told the agent yet what waits for it.
+    send("second").await.unwrap();
+    while handled.lock().unwrap().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The health message of the deployment is the first of all.
+    assert_eq!(handled.lock().unwrap()[1..], ["first", "second"]);
 }

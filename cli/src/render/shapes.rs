@@ -122,7 +122,7 @@ pub const ACTOR: Shape = Shape {
     name: own_name,
     columns: &[
         column("ACTOR", "name", Id),
-        column("KIND", "kind", Id),
+        column("ROLE", "role", Id),
         column("STATE", "state", State),
         column("RESTARTS", "restarts", Count),
         column("MAILBOX", "mailbox", Count),
@@ -279,7 +279,7 @@ pub const DEAD_LETTER: Shape = Shape {
         column("ACT", "performative", Id),
         column("SIZE", "bytes", Bytes),
         column("ATTEMPTS", "attempts", Count),
-        column("KIND", "kind", Id),
+        column("FAULT", "fault", Id),
         column("REASON", "reason", Text),
     ],
 };
@@ -387,6 +387,8 @@ mod tests {
             for column in shape.columns {
                 let field = format!("pub {}:", column.field);
                 assert!(types.contains(&field), "{}: {}", shape.kind, column.field);
+                // It would take the place of the document's own.
+                assert!(!["apiVersion", "kind"].contains(&column.field));
             }
         }
     }

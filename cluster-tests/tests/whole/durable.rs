@@ -51,7 +51,7 @@ async fn poison_is_given_up_after_four_attempts_and_handled_once_by_a_mended_ver
         .find(|letter| letter.message == poison.message)
         .unwrap();
     assert_eq!(
-        (letters.len(), letter.attempts, letter.kind.as_str()),
+        (letters.len(), letter.attempts, letter.fault.as_str()),
         (1, 4, "trap")
     );
 

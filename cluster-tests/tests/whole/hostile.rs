@@ -166,7 +166,7 @@ async fn react(operator: &Operator) -> Result<()> {
         assert_eq!(
             letter
                 .with_context(|| format!("{name}: no dead letter"))?
-                .kind,
+                .fault,
             kind
         );
         let agent = operator.agent(name).await?;

@@ -136,7 +136,9 @@ fn whatever_a_stranger_sends_is_a_problem_with_a_remedy_and_never_ours() -> Resu
         &[br#"{"to":"#, b"[".repeat(100_000).as_slice()].concat(),
     )?;
     let binary = file("binary", b"{\"to\":\"\xff\xfe\0\"}")?;
-    let many: Vec<String> = (0..100).map(|number| format!("x-{number}: y")).collect();
+    let many: Vec<String> = (0..100)
+        .map(|number| format!("x-{number}: {}", "y".repeat(1_000)))
+        .collect();
     let json = ["-H", "content-type: application/json", "--data-binary"];
     let post = |body: &str| -> Vec<String> {
         json.iter()
@@ -206,7 +208,12 @@ fn whatever_a_stranger_sends_is_a_problem_with_a_remedy_and_never_ours() -> Resu
             post(r#"{"to":"someone","wait_ms":-1}"#),
             "/api/v1/messages",
         ),
-        (404, post(r#"{"to":"someone"}"#), "/api/v1/messages"),
+        (
+            404,
+            post(r#"{"to":"someone","content":"x"}"#),
+            "/api/v1/messages",
+        ),
+        (422, post(r#"{"to":"someone"}"#), "/api/v1/messages"),
         (
             422,
             words(&format!(

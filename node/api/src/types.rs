@@ -109,7 +109,7 @@ pub struct Actor {
     /// Its name, with the path of its supervisors: `node/agents/acme/billing`.
     pub name: String,
     /// `supervisor` or `worker`.
-    pub kind: String,
+    pub role: String,
     /// `starting`, `running`, `restarting`, `stopped` or `failed`.
     pub state: String,
     /// How deep in the tree, from 0.
@@ -553,8 +553,8 @@ pub struct DeadLetter {
     pub bytes: u64,
     /// How often it was tried.
     pub attempts: u32,
-    /// A stable word.
-    pub kind: String,
+    /// What went wrong, as a stable word such as `trap`.
+    pub fault: String,
     /// One line.
     pub reason: String,
     /// The message itself (only of one dead letter, not in lists).

@@ -48,7 +48,7 @@ fn tree(app: &App) -> Vec<Actor> {
     let now = (Instant::now(), app.environment.now());
     let root = Actor {
         name: ROOT.to_owned(),
-        kind: "supervisor".to_owned(),
+        role: "supervisor".to_owned(),
         state: "running".to_owned(),
         depth: 0,
         restarts: 0,
@@ -84,7 +84,7 @@ fn flatten(
             .map_or((0, 0), |mailbox| (mailbox.queued, mailbox.capacity));
         into.push(Actor {
             name: name.clone(),
-            kind: if is_supervisor {
+            role: if is_supervisor {
                 "supervisor"
             } else {
                 "worker"
@@ -215,7 +215,7 @@ mod tests {
         );
         let shown: Vec<_> = actors
             .iter()
-            .map(|actor| (actor.name.as_str(), actor.kind.as_str(), actor.depth))
+            .map(|actor| (actor.name.as_str(), actor.role.as_str(), actor.depth))
             .collect();
         assert_eq!(
             shown,

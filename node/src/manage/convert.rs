@@ -222,7 +222,7 @@ pub(super) fn dead_letter(letter: &DeadLetter) -> types::DeadLetter {
         performative: envelope.performative.to_string(),
         bytes: count(envelope.content.len()),
         attempts: letter.attempts,
-        kind: letter.kind.clone(),
+        fault: letter.kind.clone(),
         reason: letter.reason.clone(),
         content: None,
     }

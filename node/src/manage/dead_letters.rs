@@ -27,8 +27,8 @@ pub(super) struct DeadLettersQuery {
     tenant: Option<String>,
     /// Those to agents of this name.
     agent: Option<String>,
-    /// Those of this kind, such as `trap`.
-    kind: Option<String>,
+    /// Those of this fault, such as `trap`.
+    fault: Option<String>,
     /// Items of a page, 1 to 1,000; 100 if absent.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -56,7 +56,7 @@ pub(super) async fn list_dead_letters(
             .as_deref()
             .map(|text| name("agent", text))
             .transpose()?,
-        kind: asked.kind,
+        kind: asked.fault,
     };
     let after = asked.cursor.as_deref().map(cursor).transpose()?;
     let node = plane.operate(&caller)?;

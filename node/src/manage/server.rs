@@ -11,11 +11,15 @@ use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Durat
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Request, Response, header},
+    http::{HeaderValue, Request, Response, Version, header},
     middleware::from_fn_with_state,
 };
 use http_body_util::BodyExt as _;
-use hyper::{body::Incoming, rt::Executor, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    rt::Executor,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
@@ -210,22 +214,44 @@ impl Server {
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
         let router = self.router.clone();
         let limit = self.app.config.api.request_timeout;
+        let tasks = self.tasks.clone();
         async move {
             let (head, body) = request.into_parts();
             let body = Kept::new(body);
+            // HTTP/1.1 has no reset that could overtake the answer.
+            let lingers = head.version == Version::HTTP_2;
             let mut request = Request::from_parts(head, Body::new(body.clone()));
             request.extensions_mut().insert(Peer(peer));
             let answer = router.oneshot(request).await?;
             if !is_stream(&answer) {
                 underway.must_be_taken_by(Instant::now() + limit);
             }
-            let until_the_last = (underway, body);
+            let until_the_last = Held {
+                _underway: underway,
+                lingering: lingers.then_some((body, tasks)),
+            };
             Ok(answer.map(|answer| {
                 Body::new(answer.map_frame(move |frame| {
                     let _held = &until_the_last;
                     frame
                 }))
             }))
+        }
+    }
+}
+
+/// What is held until the last of an answer was taken.
+struct Held {
+    _underway: Underway,
+    lingering: Option<(Kept<Incoming>, Tasks)>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some((body, tasks)) = self.lingering.take()
+            && !body.is_end_stream()
+        {
+            tasks.execute(body.linger());
         }
     }
 }

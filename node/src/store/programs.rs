@@ -98,7 +98,7 @@ impl ProgramFolder {
         }
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
         let draft = self.folder.join(format!("{number}{DRAFT_SUFFIX}"));
-        let kept = self.write(&draft, &self.path(digest), bytes);
+        let kept = self.write(&draft, &self.path(digest), bytes, now);
         kept.map_err(|source| {
             // Nothing refers to a draft; opening the folder removes it as well.
             let _ = fs::remove_file(&draft);
@@ -110,13 +110,14 @@ impl ProgramFolder {
         Ok(digest)
     }
 
-    fn write(&self, draft: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, draft: &Path, path: &Path, bytes: &[u8], now: SystemTime) -> io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(FILE_MODE)
             .open(draft)?;
         file.write_all(bytes)?;
+        file.set_modified(now)?;
         file.sync_all()?;
         fs::rename(draft, path)?;
         sync_folder(&self.folder)
