@@ -60,6 +60,9 @@ pub struct AgentRecord {
     pub current: u64,
     /// Its versions, oldest first; as many as the node keeps (`agents.versions_kept`).
     pub versions: Vec<Version>,
+    /// The ledger's number of its last change; 0 before the first.
+    #[serde(skip)]
+    pub sequence: u64,
 }
 
 /// One version of an agent: what runs, and under what terms.
@@ -114,7 +117,8 @@ pub enum LedgerError {
 /// What became of a durable message when it was accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Acceptance {
-    /// Its place in the order of acceptance on this node; grows, never reused.
+    /// The number of the change, which is its place in the order of acceptance on this node; grows, never
+    /// reused. Of a duplicate: that of the last change of what is known.
     pub sequence: u64,
     /// The id was accepted before; nothing was written.
     pub duplicate: bool,
@@ -233,15 +237,16 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<String>, LedgerError>;
 
-    /// Writes an agent's record.
-    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<(), LedgerError>>;
+    /// Writes an agent's record; answers the number of this change.
+    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<u64, LedgerError>>;
 
     /// Removes an agent: its record, its keys; its unsettled messages become dead letters.
+    /// Answers the number of this change.
     fn remove_agent(
         &self,
         agent: AgentId,
         at_ms: u64,
-    ) -> BoxFuture<'static, Result<(), LedgerError>>;
+    ) -> BoxFuture<'static, Result<u64, LedgerError>>;
 
     /// Every agent's record, by address.
     ///

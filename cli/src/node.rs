@@ -2,15 +2,22 @@
 //! its configuration and the hidden compile process are handed over here; the rest of the command
 //! speaks REST.
 
-use std::{error::Error, io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    io::{BufWriter, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 pub use caxton_node::bench::{Figure, Part, Target};
 use caxton_node::{
     Ready,
     config::{self, ConfigError},
-    store::{self, OpenStoreError},
+    store::{self, ExportError, OpenStoreError},
 };
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,7 +28,9 @@ use crate::{
     exit::Exit,
     explain,
     render::{
+        Format,
         banner::{self, Facts},
+        document::API_VERSION,
         error, shapes,
     },
 };
@@ -285,6 +294,43 @@ pub fn check_store(app: &App, node: &NodeFlags) -> Result<Exit, CliError> {
         text
     })?;
     Ok(if sound { Exit::Ok } else { Exit::Findings })
+}
+
+/// A row of a store's export as a document.
+#[derive(Serialize)]
+struct StoreDocument {
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    #[serde(flatten)]
+    row: store::Row,
+}
+
+/// Writes what the data folder of a stopped node holds, a document a line.
+///
+/// # Errors
+/// Another form was asked for, or the store cannot be read to its end.
+pub fn export_store(app: &App, node: &NodeFlags) -> Result<Exit, CliError> {
+    if !matches!(app.terminal.format, Format::Table | Format::Ndjson) {
+        let what = "an export has one form: ndjson";
+        return Err(CliError::new(&explain::USAGE, Exit::Usage, what));
+    }
+    let loaded = config::load_from_system(&flags(node)).map_err(|error| refused(&error))?;
+    let folder = loaded.config.node.data;
+    let mut out = BufWriter::new(app.terminal.out());
+    let exported = store::export(&folder, &mut |row| {
+        let api_version = API_VERSION;
+        serde_json::to_writer(&mut out, &StoreDocument { api_version, row })?;
+        writeln!(out)
+    });
+    let exported = exported.and_then(|()| out.flush().map_err(ExportError::Write));
+    match exported {
+        Ok(()) => Ok(Exit::Ok),
+        Err(ExportError::Write(error)) => Err(error.into()),
+        Err(error) => {
+            let what = format!("the store in {} cannot be exported", folder.display());
+            Err(CliError::new(&explain::STORE, Exit::Failed, what).because(&error))
+        }
+    }
 }
 
 /// A configuration file with every setting.

@@ -69,8 +69,8 @@ pub struct Accepted {
     pub conversation: ConversationId,
     /// Its trace.
     pub trace: TraceId,
-    /// It is on the disk of this node.
-    pub durable: bool,
+    /// It is on the disk of this node, by this number of the ledger.
+    pub sequence: Option<u64>,
     /// Its id was accepted before; nothing was sent.
     pub duplicate: bool,
 }
@@ -453,7 +453,7 @@ impl Gateway {
             id: envelope.id,
             conversation: envelope.conversation,
             trace: envelope.trace.trace,
-            durable: acceptance.is_some(),
+            sequence: acceptance.map(|acceptance| acceptance.sequence),
             duplicate: acceptance.is_some_and(|acceptance| acceptance.duplicate),
         };
         self.dispatch(prepared, acceptance, None)?;

@@ -120,6 +120,7 @@ impl Deployment {
                     desired: Desired::Running,
                     current: 1,
                     versions: vec![version],
+                    sequence: 0,
                 },
             });
         };

@@ -85,21 +85,21 @@ impl Hands {
     /// Tries the planned version, makes it durable and switches to it.
     pub(super) async fn switch(
         self,
-        plan: Plan,
+        mut plan: Plan,
         version: Arc<Version>,
     ) -> (After, Result<Plan, RegistryError>) {
-        let record = plan.record.clone();
-        let handover = match self.try_and_save(&record, version).await {
+        let handover = match self.try_and_save(&mut plan.record, version).await {
             Ok(handover) => handover,
             Err(error) => return (After::Unchanged, Err(error)),
         };
+        let record = plan.record.clone();
         let running = self.put_to_use(&record, handover).await;
         (After::Is(Box::new(record)), running.map(|()| plan))
     }
 
     async fn try_and_save(
         &self,
-        record: &AgentRecord,
+        record: &mut AgentRecord,
         version: Arc<Version>,
     ) -> Result<Handover, RegistryError> {
         let order = StartOrder {
@@ -109,7 +109,7 @@ impl Hands {
         };
         let tried = trial(&*self.programs, order, &*self.gateway.parts().ids).await;
         let instance = Some(tried.map_err(RegistryError::Trial)?);
-        self.ledger().save_agent(record.clone()).await?;
+        record.sequence = self.ledger().save_agent(record.clone()).await?;
         Ok(Handover { version, instance })
     }
 
@@ -140,9 +140,10 @@ impl Hands {
         desired: Desired,
     ) -> (After, Result<AgentRecord, RegistryError>) {
         record.desired = desired;
-        if let Err(error) = self.ledger().save_agent(record.clone()).await {
-            return (After::Unchanged, Err(error.into()));
-        }
+        record.sequence = match self.ledger().save_agent(record.clone()).await {
+            Ok(sequence) => sequence,
+            Err(error) => return (After::Unchanged, Err(error.into())),
+        };
         let port = self.gateway.routes().get(&record.address);
         let port = port.unwrap_or_else(|| self.open(&record));
         let done = match desired {
@@ -169,7 +170,7 @@ impl Hands {
         }
         let at_ms = unix_ms(self.gateway.now());
         match self.ledger().remove_agent(record.id, at_ms).await {
-            Ok(()) => (After::Gone, Ok(record)),
+            Ok(sequence) => (After::Gone, Ok(AgentRecord { sequence, ..record })),
             Err(error) => {
                 if let Some(port) = &port {
                     routes.put(port);

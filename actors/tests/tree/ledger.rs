@@ -142,22 +142,31 @@ impl Ledger for Memory {
         Ok(own.map(|(_, key)| key.clone()).take(limit).collect())
     }
 
-    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<(), LedgerError>> {
+    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<u64, LedgerError>> {
         let mut content = self.content.lock().unwrap();
-        content.agents.insert(record.id, record);
-        done(())
+        content.next += 1;
+        let sequence = content.next;
+        content
+            .agents
+            .insert(record.id, AgentRecord { sequence, ..record });
+        done(sequence)
     }
 
     fn remove_agent(
         &self,
         agent: AgentId,
         _at_ms: u64,
-    ) -> BoxFuture<'static, Result<(), LedgerError>> {
-        self.content.lock().unwrap().agents.remove(&agent);
+    ) -> BoxFuture<'static, Result<u64, LedgerError>> {
+        let sequence = {
+            let mut content = self.content.lock().unwrap();
+            content.agents.remove(&agent);
+            content.next += 1;
+            content.next
+        };
         let removals = Arc::clone(&self.removals);
         Box::pin(async move {
             let _passed = removals.acquire().await;
-            Ok(())
+            Ok(sequence)
         })
     }
 

@@ -73,6 +73,22 @@ Examples:
         #[command(flatten)]
         flags: NodeFlags,
     },
+    /// List what the data folder of a stopped node holds, each with the number of its last change, as NDJSON
+    #[command(
+        after_help = "What the node acknowledged it gave a number, `sequence`, which grows and is never used again.
+The export has each agent, key, message and program with the number of its last change, so a script that kept
+what it was told can check that nothing was lost. Contents are told by length and SHA-256. A message that was
+done is listed for `messages.dedupe_window`, a day by default.
+
+Examples:
+  caxton store export | jq 'select(.kind == \"StoredMessage\")'
+  caxton store export --data /var/lib/caxton >store.ndjson"
+    )]
+    Export {
+        /// Whose data: the settings that the node is started with.
+        #[command(flatten)]
+        flags: NodeFlags,
+    },
 }
 
 /// `caxton config …`.

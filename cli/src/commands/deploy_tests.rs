@@ -81,6 +81,7 @@ fn the_source_does_not_tell_the_deployers_folders() {
 #[test]
 fn a_plan_shows_what_would_change() {
     let agent = Agent {
+        sequence: 0,
         id: "agt_1".into(),
         tenant: "default".into(),
         name: "ping".into(),

@@ -95,6 +95,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,
         Command::Store(StoreCommand::Check { flags }) => crate::node::check_store(app, &flags),
+        Command::Store(StoreCommand::Export { flags }) => crate::node::export_store(app, &flags),
         Command::Context(command) => context::run(app, command),
         Command::Config(command) => config::run(app, command),
         Command::Api(args) => api::run(app, args).await,

@@ -17,6 +17,7 @@ fn args(words: &[&str]) -> SendArgs {
 
 fn sent(answer: Option<(&str, &str)>) -> Sent {
     Sent {
+        sequence: None,
         message: "msg_1".into(),
         conversation: "cnv_1".into(),
         trace: "4bf9".into(),

@@ -235,6 +235,9 @@ pub struct Agent {
     pub state: String,
     /// The version in use.
     pub version: u64,
+    /// The number of its last change in the node's store: it grows with each change and is never used
+    /// again. `caxton store export` lists it.
+    pub sequence: u64,
     /// Its program.
     pub program: String,
     /// Where that came from.
@@ -372,6 +375,10 @@ pub struct Sent {
     pub trace: String,
     /// Whether it is durable on this node.
     pub durable: bool,
+    /// The number of this change in the node's store, where it is durable: it grows and is never used
+    /// again. Of a duplicate: that of the last change of the message. `caxton store export` lists it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// The same idempotency key was accepted before; nothing was sent again.
     pub duplicate: bool,
     /// The answer, where one was waited for and came.
@@ -425,6 +432,9 @@ pub struct MessageStatus {
     pub state: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// The number of this change in the node's store, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// A message as it passes.

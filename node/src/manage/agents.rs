@@ -184,7 +184,7 @@ pub(super) async fn roll_back_agent(
 /// Removes an agent with its keys and its log; what it had not handled goes to the dead letters.
 #[utoipa::path(delete, path = paths::AGENT, tag = "agents",
     params(("tenant" = String, Path, description = "Its tenant"), ("agent" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The agent as it was", body = Agent),
+    responses((status = 200, description = "The agent as it was; `sequence` is that of its removal", body = Agent),
         (status = 409, description = "A deployment of it is under way", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn remove_agent(
     State(plane): Shared,
@@ -198,7 +198,10 @@ pub(super) async fn remove_agent(
     let record = removed.map_err(|error| unknown(&node, error))?;
     node.logs.forget(record.id);
     node.freed.notify_one();
-    Ok(Json(before))
+    Ok(Json(Agent {
+        sequence: record.sequence,
+        ..before
+    }))
 }
 
 /// The record of an agent; where there is none, the answer names the nearest that the caller may see.

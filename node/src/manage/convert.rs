@@ -114,6 +114,7 @@ pub(super) fn agent(app: &App, record: &AgentRecord, statuses: &mut Statuses) ->
         name: record.address.agent.to_string(),
         state: state.to_owned(),
         version: record.current,
+        sequence: record.sequence,
         program: version
             .map(|version| version.program.to_string())
             .unwrap_or_default(),

@@ -123,9 +123,8 @@ pub(super) async fn replay_dead_letter(
     };
     // The agent of that name now; it may be another than the one that failed on it.
     let record = known(&node, address).await?;
-    if node.store.replay(id, record.id).await?.is_none() {
-        return Err(missing(&text));
-    }
+    let replayed = node.store.replay(id, record.id).await?;
+    let replayed = replayed.ok_or_else(|| missing(&text))?;
     if let Some(port) = node.tree.gateway.routes().get(address) {
         // A stopped agent reads the ledger when it starts.
         node.tree.gateway.nudge(&port);
@@ -134,6 +133,7 @@ pub(super) async fn replay_dead_letter(
         message: text,
         state: "pending".to_owned(),
         attempts: 0,
+        sequence: Some(replayed.acceptance.sequence),
     };
     Ok((StatusCode::ACCEPTED, Json(status)))
 }

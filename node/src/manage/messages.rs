@@ -108,7 +108,8 @@ fn sent(accepted: &Accepted) -> Sent {
         message: accepted.id.to_string(),
         conversation: accepted.conversation.to_string(),
         trace: accepted.trace.to_string(),
-        durable: accepted.durable,
+        durable: accepted.sequence.is_some(),
+        sequence: accepted.sequence,
         duplicate: accepted.duplicate,
         answer: None,
         took_us: None,
@@ -143,6 +144,7 @@ pub(super) async fn get_message(
         message: text,
         state: state.to_owned(),
         attempts,
+        sequence: None,
     }))
 }
 

@@ -21,7 +21,7 @@ use super::{
     programs::ProgramFolder,
     tables::{
         AGENTS, DEAD, KV, MESSAGES, MessageRow, PENDING, USAGE, UsageRow, decode, message_key, raw,
-        split_dead_key, split_pending_key,
+        split_dead_key, split_pending_key, split_stamp,
     },
 };
 
@@ -104,7 +104,11 @@ fn check_database(database: &mut Database, report: &mut Report) -> Result<(), St
     check_keys(&txn, report)?;
     for row in txn.open_table(AGENTS).map_err(storage)?.iter()? {
         report.agents += 1;
-        read::<AgentRecord>("agents", row?.1.value(), report);
+        let (_, row) = row?;
+        match split_stamp("agents", row.value()) {
+            Ok((_, row)) => drop(read::<AgentRecord>("agents", row, report)),
+            Err(error) => report.tell(error),
+        }
     }
     Ok(())
 }
@@ -127,7 +131,7 @@ fn check_messages(txn: &ReadTransaction, report: &mut Report) -> Result<(), Stor
             }) => pending
                 .get(&super::tables::pending_key(&agent, sequence))?
                 .is_some(),
-            Some(MessageRow::Dead { at_ms }) => dead
+            Some(MessageRow::Dead { at_ms, .. }) => dead
                 .get(&super::tables::dead_key(at_ms, key.value()))?
                 .is_some(),
             Some(MessageRow::Done { .. } | MessageRow::Dropped { .. }) | None => true,
@@ -177,7 +181,8 @@ fn check_dead(txn: &ReadTransaction, report: &mut Report) -> Result<(), StorageE
         let known = messages
             .get(&id)?
             .and_then(|known| decode("messages", known.value()).ok());
-        if known != Some(MessageRow::Dead { at_ms }) || id != message_key(letter.envelope.id) {
+        let leads_here = matches!(known, Some(MessageRow::Dead { at_ms: at, .. }) if at == at_ms);
+        if !leads_here || id != message_key(letter.envelope.id) {
             report.tell(format_args!(
                 "{} is dead, but its id does not lead to it",
                 letter.envelope.id
@@ -209,6 +214,10 @@ fn check_keys(txn: &ReadTransaction, report: &mut Report) -> Result<(), StorageE
             continue;
         };
         let kept = counted.remove(agent.value().as_slice()).unwrap_or_default();
+        let said = UsageRow {
+            sequence: kept.sequence,
+            ..said
+        };
         if said != kept {
             report.tell(format_args!(
                 "an agent is said to keep {said:?} and keeps {kept:?}"

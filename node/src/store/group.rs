@@ -15,7 +15,7 @@ use super::{
     tables::{
         AGENTS, DEAD, IdKey, KV, MESSAGES, META, META_DROPPED, META_NEXT_SEQUENCE, MessageRow,
         NODE_PREFIX, PENDING, PairKey, RowError, USAGE, UsageRow, decode, encode, kv_key,
-        pending_key, value_row,
+        pending_key, stamped, value_row,
     },
 };
 
@@ -172,10 +172,18 @@ impl<'txn> Group<'txn> {
         })
     }
 
-    /// Makes a message durable, once for each id. A settled id answers sequence 0.
+    /// Makes a message durable, once for each id.
     pub(super) fn accept(&mut self, new: &NewMessage) -> Applied<Acceptance> {
         self.refuse_removed(&new.agent)?;
         self.take_in(new)
+    }
+
+    /// The number of the next change, which is made with it.
+    pub(super) const fn take_sequence(&mut self) -> u64 {
+        let sequence = self.counters.next_sequence;
+        self.counters.next_sequence += 1;
+        self.changed = true;
+        sequence
     }
 
     fn take_in(&mut self, new: &NewMessage) -> Applied<Acceptance> {
@@ -188,22 +196,15 @@ impl<'txn> Group<'txn> {
         // One operation on the tree instead of a look and an insert: duplicates are rare.
         if let Some(known) = swap(&mut self.messages, &new.id, &row)? {
             self.messages.insert(&new.id, known.as_slice())?;
-            let sequence = match decode(MESSAGES_NAME, &known) {
-                Ok(MessageRow::Pending { sequence, .. }) => sequence,
-                Ok(
-                    MessageRow::Done { .. } | MessageRow::Dead { .. } | MessageRow::Dropped { .. },
-                )
-                | Err(_) => 0,
-            };
+            let known: Result<MessageRow, _> = decode(MESSAGES_NAME, &known);
             return Ok(Acceptance {
-                sequence,
+                sequence: known.map_or(0, MessageRow::sequence),
                 duplicate: true,
             });
         }
         self.pending
             .insert(&pending_key(&new.agent, sequence), new.envelope.as_slice())?;
-        self.counters.next_sequence += 1;
-        self.changed = true;
+        self.take_sequence();
         Ok(Acceptance {
             sequence,
             duplicate: false,
@@ -265,10 +266,13 @@ impl<'txn> Group<'txn> {
     }
 
     fn mark_done(&mut self, agent: &IdKey, id: &IdKey) -> Applied<bool> {
-        let done = encode(&MessageRow::Done { at_ms: self.now_ms })?;
+        let done = encode(&MessageRow::Done {
+            at_ms: self.now_ms,
+            sequence: self.counters.next_sequence,
+        })?;
         let Some(known) = swap(&mut self.messages, id, &done)? else {
             // Never accepted here: from now on it is not. Its effect and this row commit together.
-            self.changed = true;
+            self.take_sequence();
             return Ok(true);
         };
         match decode(MESSAGES_NAME, &known) {
@@ -278,7 +282,7 @@ impl<'txn> Group<'txn> {
                 ..
             }) if of == *agent => {
                 self.pending.remove(&pending_key(agent, sequence))?;
-                self.changed = true;
+                self.take_sequence();
                 Ok(true)
             }
             other => {
@@ -369,9 +373,12 @@ impl<'txn> Group<'txn> {
                 None => drop(self.kv.remove(kv_key(agent, key).as_slice())?),
             }
         }
+        let usage = UsageRow {
+            sequence: self.take_sequence(),
+            ..usage
+        };
         self.usage.insert(agent, encode(&usage)?.as_slice())?;
         self.usages.insert(*agent, usage);
-        self.changed = true;
         Ok(())
     }
 
@@ -387,12 +394,13 @@ impl<'txn> Group<'txn> {
         Ok(stored)
     }
 
-    /// Writes an agent's record.
-    pub(super) fn save_agent(&mut self, agent: &IdKey, record: &[u8]) -> Applied<()> {
+    /// Writes an agent's record; answers the number of this change.
+    pub(super) fn save_agent(&mut self, agent: &IdKey, record: &[u8]) -> Applied<u64> {
         self.refuse_removed(agent)?;
-        self.agents.insert(agent, record)?;
-        self.changed = true;
-        Ok(())
+        let sequence = self.take_sequence();
+        self.agents
+            .insert(agent, stamped(sequence, record).as_slice())?;
+        Ok(sequence)
     }
 
     /// Writes a fact of the node.

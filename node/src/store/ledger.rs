@@ -65,7 +65,7 @@ impl Ledger for Store {
         self.snapshot()?.kv_keys(agent, prefix, after, limit)
     }
 
-    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<(), LedgerError>> {
+    fn save_agent(&self, record: AgentRecord) -> BoxFuture<'static, Result<u64, LedgerError>> {
         let agent = agent_key(record.id);
         match encode(&record) {
             Ok(row) => self.submit(SMALL_BYTES + row.len(), WAITING_MAX, move |group| {
@@ -79,7 +79,7 @@ impl Ledger for Store {
         &self,
         agent: AgentId,
         at_ms: u64,
-    ) -> BoxFuture<'static, Result<(), LedgerError>> {
+    ) -> BoxFuture<'static, Result<u64, LedgerError>> {
         let agent = agent_key(agent);
         self.submit(SMALL_BYTES, WAITING_MAX, move |group| {
             group.remove_agent(&agent, at_ms)

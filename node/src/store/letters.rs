@@ -39,13 +39,13 @@ impl Group<'_> {
     pub(super) fn put_letter(&mut self, letter: &LetterRow) -> Applied<()> {
         let row = encode(&MessageRow::Dead {
             at_ms: letter.at_ms,
+            sequence: self.take_sequence(),
         })?;
         self.messages.insert(&letter.id, row.as_slice())?;
         self.dead.insert(
             &dead_key(letter.at_ms, &letter.id),
             letter.letter.as_slice(),
         )?;
-        self.changed = true;
         self.drop_oldest_letters()
     }
 
@@ -56,7 +56,10 @@ impl Group<'_> {
                 break;
             };
             let (_, id) = split_dead_key(&oldest);
-            let row = encode(&MessageRow::Dropped { at_ms: self.now_ms })?;
+            let row = encode(&MessageRow::Dropped {
+                at_ms: self.now_ms,
+                sequence: self.take_sequence(),
+            })?;
             self.messages.insert(&id, row.as_slice())?;
             self.counters.dropped += 1;
         }
@@ -64,7 +67,7 @@ impl Group<'_> {
     }
 
     fn letter(&self, id: &IdKey) -> Applied<Option<(PairKey, DeadLetter)>> {
-        let Some(MessageRow::Dead { at_ms }) = self.message(id)? else {
+        let Some(MessageRow::Dead { at_ms, .. }) = self.message(id)? else {
             return Ok(None);
         };
         let key = dead_key(at_ms, id);
@@ -79,10 +82,12 @@ impl Group<'_> {
         let Some((key, letter)) = self.letter(id)? else {
             return Ok(None);
         };
-        let row = encode(&MessageRow::Dropped { at_ms: self.now_ms })?;
+        let row = encode(&MessageRow::Dropped {
+            at_ms: self.now_ms,
+            sequence: self.take_sequence(),
+        })?;
         self.dead.remove(&key)?;
         self.messages.insert(id, row.as_slice())?;
-        self.changed = true;
         Ok(Some(letter))
     }
 
@@ -107,8 +112,7 @@ impl Group<'_> {
         self.messages.insert(id, row.as_slice())?;
         self.pending
             .insert(&pending_key(agent, sequence), body.as_slice())?;
-        self.counters.next_sequence += 1;
-        self.changed = true;
+        self.take_sequence();
         let acceptance = Acceptance {
             sequence,
             duplicate: false,
@@ -119,8 +123,9 @@ impl Group<'_> {
         }))
     }
 
-    /// Removes an agent: its record, its keys; what waits for it becomes dead letters.
-    pub(super) fn remove_agent(&mut self, agent: &IdKey, at_ms: u64) -> Applied<()> {
+    /// Removes an agent: its record, its keys; what waits for it becomes dead letters. Answers the number
+    /// of this change.
+    pub(super) fn remove_agent(&mut self, agent: &IdKey, at_ms: u64) -> Applied<u64> {
         let waiting = self.waiting(agent)?;
         for (key, attempts) in waiting {
             self.bury_removed(&key, at_ms, attempts)?;
@@ -137,8 +142,7 @@ impl Group<'_> {
         self.usages.remove(agent);
         self.agents.remove(agent)?;
         self.removed_now.push(*agent);
-        self.changed = true;
-        Ok(())
+        Ok(self.take_sequence())
     }
 
     /// Keys and attempts of what waits for `agent`. Every row is decoded here, before the first write.

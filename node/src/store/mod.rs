@@ -17,6 +17,7 @@
 
 mod check;
 mod dead;
+mod export;
 mod file;
 mod flush;
 mod group;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use check::{Report, check};
 pub use dead::{DeadLetterCursor, DeadLetterFilter, Replayed};
+pub use export::{ExportError, Row, export};
 pub use file::{DATABASE_FILE, OpenStoreError};
 pub use programs::ProgramError;
 pub use read::{KvUsage, MessageState};

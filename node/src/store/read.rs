@@ -17,7 +17,7 @@ use super::{
     tables::{
         AGENTS, DEAD, KV, MESSAGES, META, MessageRow, NODE_PREFIX, PENDING, RowError, USAGE,
         UsageRow, agent_key, dead_key, decode, kv_key, message_key, pending_key, raw,
-        split_pending_key,
+        split_pending_key, split_stamp,
     },
     writer::{Access, Shared},
 };
@@ -237,7 +237,7 @@ impl Snapshot {
         let Some(row) = table.get(&agent_key(agent))? else {
             return Ok(KvUsage::default());
         };
-        let UsageRow { keys, bytes } = decode("usage", row.value())?;
+        let UsageRow { keys, bytes, .. } = decode("usage", row.value())?;
         Ok(KvUsage { keys, bytes })
     }
 
@@ -249,7 +249,10 @@ impl Snapshot {
     fn try_agents(&self) -> Result<Vec<AgentRecord>, ReadError> {
         let mut agents: Vec<AgentRecord> = Vec::new();
         for row in self.0.open_table(AGENTS)?.iter()? {
-            agents.push(decode("agents", row?.1.value())?);
+            let (_, row) = row?;
+            let (sequence, row) = split_stamp("agents", row.value())?;
+            let record: AgentRecord = decode("agents", row)?;
+            agents.push(AgentRecord { sequence, ..record });
         }
         agents.sort_by(|one, other| one.address.cmp(&other.address));
         Ok(agents)
@@ -300,7 +303,7 @@ impl Snapshot {
         let Some(row) = self.messages()?.get(&message_key(id))? else {
             return Ok(None);
         };
-        let MessageRow::Dead { at_ms } = decode("messages", row.value())? else {
+        let MessageRow::Dead { at_ms, .. } = decode("messages", row.value())? else {
             return Ok(None);
         };
         let table = self.0.open_table(DEAD)?;

@@ -73,7 +73,7 @@ impl Group<'_> {
             let (key, row) = row?;
             seen += 1;
             // A row that cannot be read stays: `check` tells of it, a sweep does not hide it.
-            if let Ok(MessageRow::Done { at_ms } | MessageRow::Dropped { at_ms }) =
+            if let Ok(MessageRow::Done { at_ms, .. } | MessageRow::Dropped { at_ms, .. }) =
                 decode("messages", row.value())
                 && forget(at_ms)
             {

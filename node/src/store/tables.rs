@@ -3,6 +3,9 @@
 //! A row is one version byte and then postcard. The version is of the row's shape: an older node meets
 //! a newer row with a clear error and leaves it alone.
 //!
+//! What changes for a caller's sake takes a sequence: a number that grows with each change and is never
+//! used again. The row keeps that of its last change, so whoever was told a number can look for it here.
+//!
 //! A durable message has two rows, so that accepting and settling cost two tree operations each: a small
 //! one by id (`messages`), which stays as a tombstone for deduplication, and the envelope by agent and
 //! sequence (`pending`), which is gone once the message is settled.
@@ -17,7 +20,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::file::DATABASE_FILE;
 
 /// Version of the set of tables. Raised when a table changes its meaning.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// Version of the rows that this code writes.
 const ROW_VERSION: u8 = 1;
 
@@ -36,7 +39,7 @@ pub(super) const PENDING: Table<&'static PairKey> = TableDefinition::new("pendin
 pub(super) const KV: Table<&'static [u8]> = TableDefinition::new("kv");
 /// Agent -> [`UsageRow`].
 pub(super) const USAGE: Table<&'static IdKey> = TableDefinition::new("usage");
-/// Agent -> `AgentRecord`.
+/// Agent -> `AgentRecord`, [stamped](stamped).
 pub(super) const AGENTS: Table<&'static IdKey> = TableDefinition::new("agents");
 /// Time and message id -> `DeadLetter`.
 pub(super) const DEAD: Table<&'static PairKey> = TableDefinition::new("dead-letters");
@@ -62,11 +65,11 @@ pub(super) enum MessageRow {
         attempts: u32,
     },
     /// Settled. The row stays for a while, so that the id is not accepted again.
-    Done { at_ms: u64 },
+    Done { at_ms: u64, sequence: u64 },
     /// Given up; it is in `dead-letters` under this time.
-    Dead { at_ms: u64 },
+    Dead { at_ms: u64, sequence: u64 },
     /// It was a dead letter and is gone from there.
-    Dropped { at_ms: u64 },
+    Dropped { at_ms: u64, sequence: u64 },
 }
 
 /// What an agent keeps in `kv`.
@@ -74,6 +77,20 @@ pub(super) enum MessageRow {
 pub(super) struct UsageRow {
     pub(super) keys: u64,
     pub(super) bytes: u64,
+    /// Of the last change of any of them.
+    pub(super) sequence: u64,
+}
+
+impl MessageRow {
+    /// The number of its last change.
+    pub(super) const fn sequence(self) -> u64 {
+        match self {
+            Self::Pending { sequence, .. }
+            | Self::Done { sequence, .. }
+            | Self::Dead { sequence, .. }
+            | Self::Dropped { sequence, .. } => sequence,
+        }
+    }
 }
 
 /// A row cannot be read. Nothing was changed.
@@ -124,6 +141,24 @@ pub(super) fn raw<'row>(table: &'static str, bytes: &'row [u8]) -> Result<&'row 
     match bytes.split_first() {
         Some((&ROW_VERSION, body)) => Ok(body),
         Some((&found, _)) => Err(RowError::Version { table, found }),
+        None => Err(RowError::Damaged { table }),
+    }
+}
+
+/// A row that was encoded before its sequence was known, with that in front.
+pub(super) fn stamped(sequence: u64, row: &[u8]) -> Vec<u8> {
+    let mut whole = sequence.to_be_bytes().to_vec();
+    whole.extend_from_slice(row);
+    whole
+}
+
+/// The sequence in front of a row, and the row.
+pub(super) fn split_stamp<'row>(
+    table: &'static str,
+    bytes: &'row [u8],
+) -> Result<(u64, &'row [u8]), RowError> {
+    match bytes.split_first_chunk() {
+        Some((sequence, row)) => Ok((u64::from_be_bytes(*sequence), row)),
         None => Err(RowError::Damaged { table }),
     }
 }

@@ -124,7 +124,10 @@ fn an_old_tombstone_is_swept_and_a_young_one_and_a_waiting_message_stay() {
         assert_eq!(group.message(&message_key(old.id)).unwrap(), None);
         assert_eq!(
             group.message(&message_key(young.id)).unwrap(),
-            Some(MessageRow::Done { at_ms: 1_050 })
+            Some(MessageRow::Done {
+                at_ms: 1_050,
+                sequence: 1
+            })
         );
         assert!(matches!(
             group.message(&message_key(waits.id)).unwrap(),
@@ -204,9 +207,27 @@ fn rows_keep_their_bytes() {
         }),
         pending
     );
-    assert_eq!(row(MessageRow::Done { at_ms: 5 }), [1, 1, 5]);
-    assert_eq!(row(MessageRow::Dead { at_ms: 5 }), [1, 2, 5]);
-    assert_eq!(row(MessageRow::Dropped { at_ms: 5 }), [1, 3, 5]);
+    assert_eq!(
+        row(MessageRow::Done {
+            at_ms: 5,
+            sequence: 7
+        }),
+        [1, 1, 5, 7]
+    );
+    assert_eq!(
+        row(MessageRow::Dead {
+            at_ms: 5,
+            sequence: 7
+        }),
+        [1, 2, 5, 7]
+    );
+    assert_eq!(
+        row(MessageRow::Dropped {
+            at_ms: 5,
+            sequence: 7
+        }),
+        [1, 3, 5, 7]
+    );
 
     let text = String::from_utf8_lossy(&encode(&Arc::new(message(1))).unwrap()).into_owned();
     let expected = "\u{1}\u{1e}msg_00000000000000000000000002\u{0}\u{b}acme/sender\u{d}acme/receiver\

@@ -1,9 +1,12 @@
 //! Random operations against a model that keeps everything in maps, with restarts between.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use caxton_actors::ports::{Acceptance, Ledger as _, LedgerError, Mark, Settlement};
-use caxton_node::store::{DeadLetterFilter, KvUsage, MessageState, Options, Store};
+use caxton_node::store::{DeadLetterFilter, KvUsage, MessageState, Options, Row, Store, export};
 use proptest::prelude::*;
 
 use crate::sample::{NOON_MS, agent, id, letter, message, open_with, settlement, writes};
@@ -45,18 +48,35 @@ enum Place {
         sequence: u64,
         attempts: u32,
     },
-    Done,
+    Done {
+        sequence: u64,
+    },
     Dead {
         at_ms: u64,
+        sequence: u64,
     },
-    Dropped,
+    Dropped {
+        sequence: u64,
+    },
+}
+
+impl Place {
+    const fn sequence(self) -> u64 {
+        match self {
+            Self::Waits { sequence, .. }
+            | Self::Done { sequence }
+            | Self::Dead { sequence, .. }
+            | Self::Dropped { sequence } => sequence,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Model {
     places: BTreeMap<u128, Place>,
     keys: BTreeMap<(u8, String), Vec<u8>>,
-    accepted: u64,
+    /// The number of the last change.
+    changes: u64,
     dropped: u64,
     /// Agents removed since the store was opened.
     removed: BTreeSet<u8>,
@@ -67,21 +87,21 @@ struct Model {
 impl Model {
     fn accept(&mut self, of: u8, number: u128) -> Acceptance {
         match self.places.get(&number) {
-            Some(Place::Waits { sequence, .. }) => Acceptance {
-                sequence: *sequence,
-                duplicate: true,
-            },
-            Some(_) => Acceptance {
-                sequence: 0,
+            Some(place) => Acceptance {
+                sequence: place.sequence(),
                 duplicate: true,
             },
             None => self.wait(of, number),
         }
     }
 
+    fn change(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
+    }
+
     fn wait(&mut self, of: u8, number: u128) -> Acceptance {
-        self.accepted += 1;
-        let sequence = self.accepted;
+        let sequence = self.change();
         self.places.insert(
             number,
             Place::Waits {
@@ -97,11 +117,13 @@ impl Model {
     }
 
     fn die(&mut self, number: u128, at_ms: u64) {
-        self.places.insert(number, Place::Dead { at_ms });
+        let sequence = self.change();
+        self.places.insert(number, Place::Dead { at_ms, sequence });
         let mut dead = self.dead();
         while dead.len() as u64 > DEAD_MAX {
             let (_, oldest) = dead.pop_first().unwrap();
-            self.places.insert(oldest, Place::Dropped);
+            let sequence = self.change();
+            self.places.insert(oldest, Place::Dropped { sequence });
             self.dropped += 1;
         }
     }
@@ -111,8 +133,8 @@ impl Model {
             .places
             .iter()
             .filter_map(|(number, place)| match place {
-                Place::Dead { at_ms } => Some((*at_ms, *number)),
-                Place::Waits { .. } | Place::Done | Place::Dropped => None,
+                Place::Dead { at_ms, .. } => Some((*at_ms, *number)),
+                Place::Waits { .. } | Place::Done { .. } | Place::Dropped { .. } => None,
             });
         dead.collect()
     }
@@ -170,6 +192,9 @@ impl Model {
                 outgoing.len()
             ]);
         }
+        if !writes.is_empty() {
+            self.change();
+        }
         Some(
             outgoing
                 .iter()
@@ -194,7 +219,10 @@ impl Model {
             None => None,
         };
         match (mark, sequence) {
-            (ModelMark::Done(_), _) => drop(self.places.insert(number, Place::Done)),
+            (ModelMark::Done(_), _) => {
+                let sequence = self.change();
+                self.places.insert(number, Place::Done { sequence });
+            }
             (ModelMark::Retry(_, attempts), Some(sequence)) => {
                 self.places.insert(
                     number,
@@ -219,6 +247,7 @@ impl Model {
         }
         self.keys.retain(|(owner, _), _| *owner != of);
         self.removed.insert(of);
+        self.change();
     }
 
     fn waiting(&self, of: u8) -> Vec<(u64, u128, u32)> {
@@ -231,7 +260,10 @@ impl Model {
                     sequence,
                     attempts,
                 } if *owner == of => Some((*sequence, *number, *attempts)),
-                Place::Waits { .. } | Place::Done | Place::Dead { .. } | Place::Dropped => None,
+                Place::Waits { .. }
+                | Place::Done { .. }
+                | Place::Dead { .. }
+                | Place::Dropped { .. } => None,
             });
         let mut waiting: Vec<_> = waiting.collect();
         waiting.sort();
@@ -336,7 +368,7 @@ async fn apply(store: &Store, model: &mut Model, step: &Step) {
                 .unwrap();
             if !matches!(
                 model.places.get(number),
-                Some(Place::Done | Place::Dead { .. })
+                Some(Place::Done { .. } | Place::Dead { .. })
             ) {
                 model.die(*number, now_ms);
             }
@@ -346,7 +378,8 @@ async fn apply(store: &Store, model: &mut Model, step: &Step) {
             let dead = matches!(model.places.get(number), Some(Place::Dead { .. }));
             assert_eq!(taken, dead);
             if dead {
-                model.places.insert(*number, Place::Dropped);
+                let sequence = model.change();
+                model.places.insert(*number, Place::Dropped { sequence });
             }
         }
         Step::Replay(number, of) => {
@@ -400,8 +433,8 @@ fn compare(store: &Store, model: &Model) {
             Some(Place::Waits { attempts, .. }) => MessageState::Pending {
                 attempts: *attempts,
             },
-            Some(Place::Done) => MessageState::Done,
-            Some(Place::Dead { .. } | Place::Dropped) => MessageState::Dead,
+            Some(Place::Done { .. }) => MessageState::Done,
+            Some(Place::Dead { .. } | Place::Dropped { .. }) => MessageState::Dead,
             None => MessageState::Unknown,
         };
         assert_eq!(store.message_state(id(number)).unwrap(), expected);
@@ -455,6 +488,46 @@ fn run(steps: &[Step]) {
     }
     drop(store);
     assert!(caxton_node::store::check(folder.path()).unwrap().is_sound());
+    compare_export(folder.path(), &model);
+}
+
+/// Each thing is exported, with the number of its last change.
+fn compare_export(folder: &Path, model: &Model) {
+    let (mut messages, mut keys, mut next) = (BTreeMap::new(), BTreeMap::new(), 0);
+    let took = export(folder, &mut |row| {
+        match row {
+            Row::Store { next_sequence, .. } => next = next_sequence,
+            Row::StoredMessage {
+                sequence,
+                id,
+                state,
+                ..
+            } => drop(messages.insert(id, (sequence, state))),
+            Row::StoredKey {
+                agent, key, bytes, ..
+            } => drop(keys.insert((agent, key), bytes)),
+            Row::StoredKeys { .. } | Row::StoredAgent { .. } | Row::StoredProgram { .. } => {}
+        }
+        Ok(())
+    });
+    took.unwrap();
+    assert_eq!(next, model.changes + 1);
+    let state = |place: &Place| match place {
+        Place::Waits { .. } => "pending",
+        Place::Done { .. } => "done",
+        Place::Dead { .. } => "dead",
+        Place::Dropped { .. } => "dropped",
+    };
+    let expected = model
+        .places
+        .iter()
+        .map(|(number, place)| (id(*number).to_string(), (place.sequence(), state(place))));
+    assert_eq!(messages, expected.collect());
+    let expected = model
+        .keys
+        .iter()
+        .map(|((of, key), value)| ((agent(*of).to_string(), key.clone()), value.len()));
+    assert_eq!(keys, expected.collect());
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use caxton_actors::{
     envelope::{Delivery, Envelope},
-    ports::{Acceptance, Ledger as _, LedgerError, Mark, Settlement},
+    ports::{Acceptance, AgentRecord, Ledger as _, LedgerError, Mark, Settlement},
 };
 use caxton_node::store::{
     DeadLetterCursor, DeadLetterFilter, KEY_BYTES_MAX, KvUsage, MessageState, Options,
@@ -82,7 +82,7 @@ async fn sequences_are_not_used_again_after_a_restart() {
             .await
             .unwrap()
             .sequence,
-        2
+        3
     );
 }
 
@@ -131,7 +131,7 @@ async fn a_settlement_is_applied_as_a_whole() {
         accepted,
         [
             Acceptance {
-                sequence: 3,
+                sequence: 5,
                 duplicate: false
             },
             Acceptance {
@@ -298,11 +298,13 @@ async fn agents_are_kept_and_listed_by_address() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let (zoe, ann) = (record(0, "acme/zoe"), record(1, "acme/ann"));
-    store.save_agent(zoe.clone()).await.unwrap();
-    store.save_agent(ann.clone()).await.unwrap();
-    store.save_agent(ann.clone()).await.unwrap();
+    for (record, sequence) in [(&zoe, 1), (&ann, 2), (&ann, 3)] {
+        assert_eq!(store.save_agent(record.clone()).await.unwrap(), sequence);
+    }
     drop(store);
-    assert_eq!(open(folder.path()).agents().unwrap(), [ann, zoe]);
+    let kept = open(folder.path()).agents().unwrap();
+    let with = |record, sequence| AgentRecord { sequence, ..record };
+    assert_eq!(kept, [with(ann, 3), with(zoe, 1)]);
 }
 
 #[tokio::test]
@@ -471,7 +473,7 @@ async fn a_replayed_dead_letter_waits_again_as_the_newest() {
     assert_eq!(
         replayed.acceptance,
         Acceptance {
-            sequence: 2,
+            sequence: 3,
             duplicate: false
         }
     );

@@ -122,5 +122,6 @@ pub(crate) fn record(of: u8, address: &str) -> AgentRecord {
         desired: Desired::Running,
         current: 1,
         versions: vec![version],
+        sequence: 0,
     }
 }

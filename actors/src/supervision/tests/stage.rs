@@ -74,6 +74,8 @@ impl Actor for Worker {
             Say::Fail => return Err(AsTold.into()),
             Say::Hold(until) => until.notified().await,
             Say::HoldHard(began, until) => {
+                // What was woken in this turn runs first: a blocked thread holds it up otherwise.
+                tokio::task::yield_now().await;
                 began.send(()).expect("the test waits for it");
                 // Closed when the test ends: that lets go as well.
                 let _ = until.recv();
