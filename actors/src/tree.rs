@@ -176,7 +176,10 @@ impl Tree {
 
     /// Stops everything in reverse order.
     pub async fn stop(&self, grace: Duration) -> StopReport {
-        self.root.stop(grace).await
+        let report = self.root.stop(grace).await;
+        // What is being written has its answer before the ledger is closed.
+        let _late = tokio::time::timeout(grace, self.gateway.committed()).await;
+        report
     }
 }
 

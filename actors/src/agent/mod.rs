@@ -4,6 +4,7 @@
 mod actor;
 mod alarm;
 mod core;
+mod effect;
 mod trial;
 
 pub(crate) use actor::{AgentActor, AgentArguments, AgentMessage};

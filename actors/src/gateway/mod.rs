@@ -8,14 +8,17 @@
 
 mod actor;
 mod admission;
+mod answer;
 mod core;
+mod deliver;
 mod handle;
-mod no_reply;
+mod order;
 mod routes;
 mod waiting;
 
 pub(crate) use actor::{GatewayActor, GatewayMessage};
 pub use admission::{AdmissionLimits, BusyWith};
 
-pub use handle::{Accepted, Gateway, GatewayParts, Order, Refusal, RequestError};
+pub use handle::{Gateway, GatewayParts};
+pub use order::{Accepted, Order, Refusal, RequestError};
 pub use routes::{AgentPort, Handover, PortStatus, Routes};
