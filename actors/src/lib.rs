@@ -7,6 +7,9 @@ pub mod auth;
 pub mod ca;
 pub mod conversation;
 pub mod envelope;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 pub mod gateway;
 pub mod policy;
 pub mod ports;

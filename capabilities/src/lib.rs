@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod authorize;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 pub mod id;
 pub mod policy;
 pub mod right;

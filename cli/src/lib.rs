@@ -24,6 +24,9 @@ pub mod context;
 pub mod error;
 pub mod exit;
 pub mod explain;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 pub mod node;
 pub mod panic;
 pub mod render;

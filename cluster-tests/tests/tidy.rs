@@ -306,3 +306,51 @@ fn each_promise_names_a_test_that_exists() {
     }
     assert!(checked >= 10, "only {checked} promises name a test");
 }
+
+#[test]
+fn every_fuzz_target_has_a_corpus_a_wrapper_and_a_smoke_run() {
+    let mut all = 0;
+    for (folder, _) in MAY_USE {
+        let fuzz = Path::new(ROOT).join(folder).join("fuzz");
+        let Ok(list) = fs::read_to_string(fuzz.join("mod.rs")) else {
+            continue; // `node/api` decodes with serde alone; `node` and `cli` feed its types.
+        };
+        let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+        let names: Vec<&str> = list
+            .split("\npub fn ")
+            .skip(1)
+            .filter_map(|rest| rest.split('(').next())
+            .collect();
+        for name in &names {
+            let wrapper = fuzz.join(format!("fuzz_targets/{name}.rs"));
+            let wrapper = fs::read_to_string(wrapper).unwrap_or_default();
+            for (what, is) in [
+                (
+                    "smoke run",
+                    list.contains(&format!("smoke(FOLDER, \"{name}\", {name});")),
+                ),
+                (
+                    "wrapper",
+                    wrapper.contains(&format!("::fuzz::{name}(bytes)")),
+                ),
+                (
+                    "binary",
+                    manifest.contains(&format!("\"fuzz_targets/{name}.rs\"")),
+                ),
+                ("corpus", fuzz.join("corpus").join(name).is_dir()),
+            ] {
+                assert!(is, "{folder}/fuzz: `{name}` has no {what}");
+            }
+        }
+        for part in ["corpus", "fuzz_targets"] {
+            let parts = fs::read_dir(fuzz.join(part)).unwrap().count();
+            assert_eq!(
+                parts,
+                names.len(),
+                "{folder}/fuzz/{part} has what no target names"
+            );
+        }
+        all += names.len();
+    }
+    assert!(all >= 25, "only {all} fuzz targets");
+}

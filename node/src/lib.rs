@@ -16,6 +16,9 @@ pub mod bench;
 pub mod config;
 mod demos;
 mod environment;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 mod garbage;
 mod history;
 mod identity;

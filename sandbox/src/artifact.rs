@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::Needs;
 use crate::digest::Digest;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/artifact.rs"]
+pub(crate) mod fuzz;
+
 const MAGIC: &[u8; 4] = b"CXAF";
 /// Raised when the head, or what the compile child checks, changes: older files are then compiled again.
 pub(crate) const FORMAT: u16 = 1;

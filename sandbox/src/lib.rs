@@ -36,6 +36,9 @@ mod digest;
 mod draft;
 mod engine;
 mod fault;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 mod host;
 mod instance;
 mod lane;

@@ -20,4 +20,6 @@ pub(crate) use awaited::Overdue;
 pub(crate) use kept::KEPT_UNDER;
 pub use kept::RESERVED;
 pub use protocol::{Illegal, Role, State, begins, next};
+#[cfg(any(test, fuzzing))]
+pub(crate) use table::fuzz::target as fuzz_kept;
 pub use table::{Act, Conversations};

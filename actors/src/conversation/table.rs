@@ -33,6 +33,10 @@ pub struct Act<'a> {
     pub awaited: Option<Awaited>,
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/kept.rs"]
+pub(super) mod fuzz;
+
 pub(super) type Key = (ConversationId, Principal);
 
 #[derive(Clone, Debug)]

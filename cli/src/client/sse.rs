@@ -6,8 +6,9 @@ use reqwest::Response;
 
 use crate::{error::CliError, exit::Exit, explain};
 
-/// Longest line: a message's content is not in the events, so 1 MiB is far more than any needs.
-const LINE_BYTES_MAX: usize = 1 << 20;
+/// Longest line, and all lines of data of one event: a message's content is not in the events, so 1 MiB is
+/// far more than any needs.
+const EVENT_BYTES_MAX: usize = 1 << 20;
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -30,29 +31,29 @@ pub struct Parser {
     ready: VecDeque<Event>,
 }
 
-/// A line of the stream is longer than any event of ours.
+/// The stream has an event that is longer than any of ours.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a line of the stream is longer than {LINE_BYTES_MAX} bytes")]
-pub struct LineTooLong;
+#[error("an event of the stream is longer than {EVENT_BYTES_MAX} bytes")]
+pub struct EventTooLong;
 
 impl Parser {
     /// Takes some bytes.
     ///
     /// # Errors
-    /// A line is too long; the stream is of no use any more.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), LineTooLong> {
+    /// An event is too long; the stream is of no use any more.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), EventTooLong> {
         for &byte in bytes {
             match byte {
                 b'\n' if self.after_cr => self.after_cr = false,
                 b'\n' | b'\r' => {
                     self.after_cr = byte == b'\r';
                     let line = std::mem::take(&mut self.line);
-                    self.take(&String::from_utf8_lossy(&line));
+                    self.take(&String::from_utf8_lossy(&line))?;
                 }
                 _ => {
                     self.after_cr = false;
-                    if self.line.len() >= LINE_BYTES_MAX {
-                        return Err(LineTooLong);
+                    if self.line.len() >= EVENT_BYTES_MAX {
+                        return Err(EventTooLong);
                     }
                     self.line.push(byte);
                 }
@@ -66,18 +67,22 @@ impl Parser {
         self.ready.pop_front()
     }
 
-    fn take(&mut self, line: &str) {
+    fn take(&mut self, line: &str) -> Result<(), EventTooLong> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.event);
             if std::mem::take(&mut self.has_data) {
                 self.ready.push_back(event);
             }
-            return;
+            return Ok(());
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => {
+                // Empty lines of data count as well: each adds a line break.
+                if self.event.data.len() + value.len() >= EVENT_BYTES_MAX {
+                    return Err(EventTooLong);
+                }
                 if self.has_data {
                     self.event.data.push('\n');
                 }
@@ -89,6 +94,7 @@ impl Parser {
             // `retry`, comments (an empty field) and what we do not know.
             _ => {}
         }
+        Ok(())
     }
 }
 
@@ -188,7 +194,15 @@ mod tests {
     #[test]
     fn a_line_without_end_is_refused() {
         let mut parser = Parser::default();
-        assert_eq!(parser.feed(&vec![b'a'; LINE_BYTES_MAX]), Ok(()));
-        assert_eq!(parser.feed(b"a"), Err(LineTooLong));
+        assert_eq!(parser.feed(&vec![b'a'; EVENT_BYTES_MAX]), Ok(()));
+        assert_eq!(parser.feed(b"a"), Err(EventTooLong));
+    }
+
+    #[test]
+    fn an_event_without_end_is_refused() {
+        let mut parser = Parser::default();
+        let fed = (0..EVENT_BYTES_MAX).find(|_| parser.feed(b"data\n").is_err());
+        assert_eq!(fed, None, "a line break each: as much as an event may hold");
+        assert_eq!(parser.feed(b"data: a\n"), Err(EventTooLong));
     }
 }

@@ -100,7 +100,7 @@ pub(super) async fn follow<T: serde::de::DeserializeOwned + serde::Serialize>(
                 let document = document::item(shape.kind, document::value(&item)?);
                 format!("---\n{}", document::yaml(&document)?.trim_end())
             }
-            Format::Name => (shape.name)(&document::value(&item)?),
+            Format::Name => shape.line(&document::value(&item)?),
         };
         terminal.line(&text)?;
     }

@@ -93,7 +93,8 @@ fn is_empty(value: &Value) -> bool {
 fn label(name: &str) -> String {
     let units = ["_bytes", "_us", "_ms", "_at"];
     let bare = units.iter().find_map(|unit| name.strip_suffix(unit));
-    bare.unwrap_or(name).replace('_', " ")
+    // SECURITY: a map's keys are no words of ours.
+    values::harmless(&bare.unwrap_or(name).replace('_', " "), false)
 }
 
 fn scalar(name: &str, value: &Value, wide: bool, now: Timestamp) -> String {
@@ -142,7 +143,8 @@ fn one_line(item: &Value, wide: bool, now: Timestamp) -> String {
         .map(|(name, value)| match value {
             Value::Bool(_) => label(name),
             Value::String(time) if is_time(name) && !wide => {
-                format!("{} {}", label(name), values::relative(now, time))
+                let shown = values::relative(now, time);
+                format!("{} {}", label(name), values::harmless(&shown, false))
             }
             Value::String(text) if !wide => {
                 format!(

@@ -11,7 +11,7 @@ use crate::{error::CliError, render::document::API_VERSION, values::harmless};
 #[must_use]
 pub fn human(error: &CliError) -> String {
     let mut text = String::new();
-    let head = format!("error[{}]", error.code);
+    let head = format!("error[{}]", harmless(&error.code, false));
     // Writing into a string cannot fail.
     let _ = writeln!(
         text,

@@ -3,10 +3,13 @@
 
 use serde_json::Value;
 
-use crate::render::table::{
-    Column,
-    Show::{Bytes, Count, Digest, Id, Micros, Number, State, Text, Time},
-    column, wide,
+use crate::{
+    render::table::{
+        Column,
+        Show::{Bytes, Count, Digest, Id, Micros, Number, State, Text, Time},
+        column, wide,
+    },
+    values::harmless,
 };
 
 /// How a kind of thing is shown.
@@ -16,10 +19,18 @@ pub struct Shape {
     pub kind: &'static str,
     /// What an empty list is empty of.
     pub plural: &'static str,
-    /// What `-o name` prints: what other commands take.
+    /// The name: what other commands take. It is printed by [`Self::line`].
     pub name: fn(&Value) -> String,
     /// The columns of its table.
     pub columns: &'static [Column],
+}
+
+impl Shape {
+    /// What `-o name` prints of `value`: one line.
+    #[must_use]
+    pub fn line(&self, value: &Value) -> String {
+        harmless(&(self.name)(value), false)
+    }
 }
 
 fn text(value: &Value, field: &str) -> String {

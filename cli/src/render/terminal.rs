@@ -226,7 +226,7 @@ impl Terminal {
             }
             Format::Json => document::json(&document::list(shape, items)),
             Format::Yaml => document::yaml(&document::list(shape, items))?,
-            Format::Name => document::lines(items.iter().map(|item| (shape.name)(item))),
+            Format::Name => document::lines(items.iter().map(|item| shape.line(item))),
             Format::Ndjson => document::lines(
                 items
                     .into_iter()
@@ -266,7 +266,7 @@ impl Terminal {
             Format::Table | Format::Wide => human(&value),
             Format::Json => document::json(&document::item(shape.kind, value)),
             Format::Yaml => document::yaml(&document::item(shape.kind, value))?,
-            Format::Name => document::lines([(shape.name)(&value)]),
+            Format::Name => document::lines([shape.line(&value)]),
             Format::Ndjson => document::lines([document::item(shape.kind, value).to_string()]),
         };
         self.write(&text)

@@ -37,6 +37,9 @@ mod algorithm;
 mod authority;
 mod development;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 mod key;
 mod leaf;
 pub mod pem;

@@ -26,6 +26,9 @@
 //! first problem and could not point at keys.
 
 mod check;
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/config.rs"]
+pub(crate) mod fuzz;
 mod limits;
 mod load;
 mod problem;

@@ -14,6 +14,9 @@
 //! flushed while the node runs. `kill -9` loses what the writer had not taken yet, a tenth of a second; power
 //! loss loses what the system had not written, some thirty seconds.
 
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/history.rs"]
+pub(crate) mod fuzz;
 mod queue;
 mod record;
 mod segments;

@@ -277,6 +277,15 @@ pub(super) fn write<T: Serialize>(bytes: &mut Vec<u8>, row: &T) -> bool {
     true
 }
 
+/// `rest` as one whole record of our version, whatever is in it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn sealed(rest: &[u8]) -> Vec<u8> {
+    let body = [&[VERSION], rest].concat();
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    let head = [length.to_le_bytes(), checksum(&body).to_le_bytes()];
+    [&head.concat()[..], &body].concat()
+}
+
 /// Reads records one after the other. Ends at what is torn or damaged; `whole` tells whether it was.
 pub(super) struct Reader<'bytes> {
     rest: &'bytes [u8],

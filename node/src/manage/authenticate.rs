@@ -43,7 +43,7 @@ pub(super) async fn authenticate(
 }
 
 /// The API key that the headers carry.
-fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
+pub(super) fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value.as_bytes(),

@@ -76,7 +76,7 @@ pub(super) async fn list_dead_letters(
     }))
 }
 
-fn cursor(text: &str) -> Answer<DeadLetterCursor> {
+pub(super) fn cursor(text: &str) -> Answer<DeadLetterCursor> {
     let (at_ms, message) = text.split_once('-').ok_or_else(bad_cursor)?;
     Ok(DeadLetterCursor {
         at_ms: number(at_ms)?,

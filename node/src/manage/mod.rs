@@ -26,6 +26,9 @@ mod dead_letters;
 mod deploy;
 mod extract;
 mod fold;
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/manage.rs"]
+pub(crate) mod fuzz;
 mod grammar;
 mod health;
 mod kept;

@@ -210,7 +210,7 @@ fn set_headers(headers: &mut HeaderMap, trace: TraceId) {
 }
 
 /// The trace of a caller that is traced itself. What does not parse is ignored, as the standard asks.
-fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
+pub(super) fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;

@@ -114,13 +114,13 @@ pub(super) async fn get_trace(
 
 /// A place in the list of traces, which runs from the newest to the oldest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Place {
+pub(super) struct Place {
     at_us: u64,
     trace: TraceId,
 }
 
 impl Place {
-    fn parse(text: &str) -> Answer<Self> {
+    pub(super) fn parse(text: &str) -> Answer<Self> {
         let (at_us, trace) = text.split_once('-').ok_or_else(bad_cursor)?;
         let at_us = number(at_us)?;
         let trace = trace.parse().map_err(|_error| bad_cursor())?;

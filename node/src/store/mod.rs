@@ -20,6 +20,9 @@ mod dead;
 mod export;
 mod file;
 mod flush;
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/store_row.rs"]
+pub(crate) mod fuzz;
 mod group;
 mod ledger;
 mod letters;

@@ -12,6 +12,12 @@ mod cache;
 mod check;
 mod child;
 mod confine;
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/answer.rs"]
+pub(crate) mod fuzz_answer;
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/program.rs"]
+pub(crate) mod fuzz_program;
 mod process;
 mod protocol;
 mod refusal;

@@ -1,0 +1,6 @@
+//! Queries and headers of requests.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_node::fuzz::request_head(bytes);
+});

@@ -1,0 +1,6 @@
+//! Certificates.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_pki::fuzz::certificate(bytes);
+});

@@ -1,0 +1,6 @@
+//! Identities and fingerprints.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_pki::fuzz::identity(bytes);
+});

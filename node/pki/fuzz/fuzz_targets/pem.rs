@@ -1,0 +1,6 @@
+//! PEM files.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_pki::fuzz::pem(bytes);
+});

@@ -1,0 +1,87 @@
+//! Certificates, requests, PEM files and identities: from disk and from whoever connects.
+
+use std::{fmt::Display, str::FromStr};
+
+use crate::{
+    CertificateDer, CertificateRequest, CertificateSummary, Fingerprint, MlDsa87Key, P384Key,
+    SpiffeId, TrustDomain, pem,
+};
+
+/// What is shown of a certificate is the same each time and cannot steer a terminal.
+pub(crate) fn certificate(bytes: &[u8]) -> bool {
+    let der = CertificateDer::from(bytes.to_vec());
+    let Ok(summary) = CertificateSummary::parse(bytes) else {
+        return false;
+    };
+    assert_eq!(CertificateSummary::parse(bytes).as_ref(), Ok(&summary));
+    let shown = [&summary.subject, &summary.issuer, &summary.serial];
+    let plain = |text: &&String| !text.contains(char::is_control);
+    assert!(shown.iter().all(plain), "{shown:?}");
+    let again = pem::decode_certificate(&pem::encode_certificate(&der));
+    assert_eq!(again.ok(), Some(der));
+    let longer = [bytes, b"\0"].concat();
+    assert!(
+        CertificateSummary::parse(&longer).is_err(),
+        "trailing bytes"
+    );
+    true
+}
+
+/// A request that is believed ends where it says that it ends.
+pub(crate) fn request(bytes: &[u8]) -> bool {
+    let believed = CertificateRequest::parse_and_verify(bytes).is_ok();
+    if believed {
+        let longer = [bytes, b"\0"].concat();
+        assert!(
+            CertificateRequest::parse_and_verify(&longer).is_err(),
+            "trailing bytes"
+        );
+    }
+    believed
+}
+
+/// Certificates of a text come back from the text that is made of them; an error quotes nothing.
+pub(crate) fn pem_text(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let mut taken = false;
+    match pem::decode_certificates(text) {
+        Ok(certificates) => {
+            taken = true;
+            let made: String = certificates.iter().map(pem::encode_certificate).collect();
+            assert_eq!(pem::decode_certificates(&made).ok(), Some(certificates));
+        }
+        Err(error) => assert!(error.to_string().len() < 200),
+    }
+    let keys = [
+        pem::decode_key::<P384Key>(text).err(),
+        pem::decode_key::<MlDsa87Key>(text).err(),
+    ];
+    for error in keys.into_iter().flatten() {
+        assert!(error.to_string().len() < 200);
+    }
+    taken
+}
+
+/// What was read is written as it came.
+pub(crate) fn identity(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let known = [
+        same::<SpiffeId>(text),
+        same::<TrustDomain>(text),
+        same::<Fingerprint>(text),
+    ];
+    known.contains(&true)
+}
+
+fn same<T: FromStr + Display>(text: &str) -> bool {
+    let Ok(read) = text.parse::<T>() else {
+        return false;
+    };
+    // Fingerprints are written in small letters, and compared by hand with others' in capitals.
+    assert!(read.to_string().eq_ignore_ascii_case(text), "{text:?}");
+    true
+}

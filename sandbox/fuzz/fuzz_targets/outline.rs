@@ -1,0 +1,6 @@
+//! Programs: imports, exports and kind.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_sandbox::fuzz::outline(bytes);
+});
