@@ -13,6 +13,34 @@ pub const LABEL_BYTES_MAX: usize = 128;
 /// Longest content type in bytes (RFC 6838 allows 127 for each half; one half is ample).
 pub const CONTENT_TYPE_BYTES_MAX: usize = 127;
 
+/// Whether `text` may be a label (`reply-with`, `in-reply-to`): of some length, and nothing that a terminal
+/// or a log would take for an order.
+#[must_use]
+pub fn is_label(text: &str) -> bool {
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Whether `text` is `type/subtype` of tokens, with parameters behind a semicolon (RFC 9110, section 8.3.1).
+#[must_use]
+pub fn is_content_type(text: &str) -> bool {
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let token = |part: &str| {
+        let marks = b"!#$%&'*+-.^_`|~";
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+    };
+    text.len() <= CONTENT_TYPE_BYTES_MAX
+        && essence
+            .trim_end()
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+        && parameters
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
 /// A `reply-by` up to a year is so long from now, as FIPA SC00070I has its `+` times: a program has no
 /// clock. As times since the epoch these would lie in 1970.
 pub const REPLY_WITHIN_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1_000;
@@ -330,5 +358,43 @@ mod tests {
         assert_eq!(reply_by_at(5_000, now), now + 5_000);
         assert_eq!(reply_by_at(now + 1, now), now + 1);
         assert_eq!(reply_by_at(REPLY_WITHIN_MS_MAX, u64::MAX), u64::MAX);
+    }
+
+    fn checks(text: &str, sound: bool) {
+        assert_eq!(is_content_type(text), sound, "{text:?}");
+    }
+
+    #[test]
+    fn a_content_type_is_two_tokens_and_perhaps_parameters() {
+        checks("text/plain", true);
+        checks("application/vnd.caxton.health+json", true);
+        checks("text/plain; charset=utf-8", true);
+        checks("text", false);
+        checks("text/", false);
+        checks("/plain", false);
+        checks("text/plain/x", false);
+        checks("text /plain", false);
+        checks("text/plain\r\nx: y", false);
+        checks("text/plain; \u{7f}", false);
+        checks("téxt/plain", false);
+        checks(
+            &format!("text/{}", "a".repeat(CONTENT_TYPE_BYTES_MAX)),
+            false,
+        );
+        checks("", false);
+    }
+
+    #[test]
+    fn a_label_gives_no_orders_to_a_terminal() {
+        for (text, sound) in [
+            ("question-7", true),
+            ("", false),
+            ("\u{1b}[2J", false),
+            ("two\nlines", false),
+        ] {
+            assert_eq!(is_label(text), sound, "{text:?}");
+        }
+        assert!(is_label(&"é".repeat(LABEL_BYTES_MAX / 2)));
+        assert!(!is_label(&"é".repeat(LABEL_BYTES_MAX / 2 + 1)));
     }
 }

@@ -149,7 +149,7 @@ pub fn harmless(text: &str, lines: bool) -> String {
 
 /// Characters that turn the reading direction, and so can make a text look like another one.
 fn is_direction_override(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A path with the home folder as `~`, as a person would type it.

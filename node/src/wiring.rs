@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use caxton_actors::{
     conversation::RESERVED,
-    envelope::{self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX, Protocol, reply_by_at},
+    envelope::{
+        self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX, Protocol, is_content_type,
+        is_label, reply_by_at,
+    },
     gateway::{Gateway, Refusal},
     ports::{
         Delivered, Directory as _, Draft, Fault, Ids as _, Instance, Ledger, Programs, Reaction,
@@ -243,8 +246,10 @@ impl AgentHost {
             .map(str::parse)
             .transpose()
             .map_err(|error| invalid(&format!("protocol: {error}")))?;
-        if message.content_type.is_empty() || message.content_type.len() > CONTENT_TYPE_BYTES_MAX {
-            return Err(invalid("content-type: 1 to 127 bytes"));
+        if !is_content_type(&message.content_type) {
+            return Err(invalid(&format!(
+                "content-type: `type/subtype`, {CONTENT_TYPE_BYTES_MAX} bytes at most"
+            )));
         }
         let bytes_max = self.wiring.gateway.limits().message_bytes_max;
         if message.content.len() > bytes_max {
@@ -308,8 +313,8 @@ fn bounded(text: &str) -> String {
 
 fn check_label(text: Option<&str>) -> Result<(), AgentError> {
     match text {
-        Some(text) if text.is_empty() || text.len() > LABEL_BYTES_MAX => Err(invalid(&format!(
-            "a label has 1 to {LABEL_BYTES_MAX} bytes"
+        Some(text) if !is_label(text) => Err(invalid(&format!(
+            "a label has 1 to {LABEL_BYTES_MAX} bytes and no control characters"
         ))),
         _ => Ok(()),
     }

@@ -18,6 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a node may take to answer where the command does not say. Compiling a large program
 /// is the longest.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest answer that is read: a page of 1,000 things of 64 KiB each. More comes from no node.
+const BODY_BYTES_MAX: usize = 64 << 20;
 /// Items asked for at once.
 const PAGE_ITEMS: usize = 200;
 /// `application/json`.
@@ -303,12 +305,15 @@ impl Client {
     /// The whole body of an answer.
     ///
     /// # Errors
-    /// The connection ended or time ran out before it was whole.
-    pub async fn bytes(&self, answer: Response) -> Result<Vec<u8>, CliError> {
-        let bytes = answer.bytes().await;
-        bytes
-            .map(Into::into)
-            .map_err(|error| fault::of_transport(&error, &self.target))
+    /// The connection ended or time ran out before it was whole, or it is larger than 64 MiB.
+    pub async fn bytes(&self, mut answer: Response) -> Result<Vec<u8>, CliError> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = answer.chunk().await;
+            let chunk = chunk.map_err(|error| fault::of_transport(&error, &self.target))?;
+            let Some(chunk) = chunk else { return Ok(body) };
+            append(&mut body, &chunk)?;
+        }
     }
 
     async fn problem(&self, answer: Response) -> CliError {
@@ -324,6 +329,15 @@ impl Client {
     }
 }
 
+fn append(body: &mut Vec<u8>, chunk: &[u8]) -> Result<(), CliError> {
+    if body.len() + chunk.len() > BODY_BYTES_MAX {
+        let what = "the answer is larger than 64 MiB";
+        return Err(CliError::new(&explain::BAD_ANSWER, Exit::Failed, what));
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CliError> {
     serde_json::from_slice(bytes).map_err(|error| {
         CliError::new(
@@ -333,4 +347,18 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CliError> {
         )
         .because(&error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_end_is_refused() {
+        let mut body = vec![0; BODY_BYTES_MAX - 1];
+        append(&mut body, b"x").unwrap();
+        let error = append(&mut body, b"x").unwrap_err();
+        assert!(error.what.contains("64 MiB"), "{error}");
+        assert_eq!(body.len(), BODY_BYTES_MAX);
+    }
 }
