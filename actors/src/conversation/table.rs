@@ -206,8 +206,13 @@ impl Conversations {
         }
     }
 
+    /// Whether any act can be illegal: the owner has declared a protocol.
+    pub(crate) const fn are_watched(&self) -> bool {
+        !self.declared.is_empty()
+    }
+
     fn step(&mut self, act: Act<'_>, by_owner: bool) -> Result<(), Illegal> {
-        if self.declared.is_empty() || matches!(act.peer, Principal::Node) {
+        if !self.are_watched() || matches!(act.peer, Principal::Node) {
             return Ok(());
         }
         let key = (act.conversation, act.peer.clone());

@@ -16,8 +16,9 @@ use crate::{config::Config, manage};
 
 /// Deployments under way at once, as from a few operators.
 const AT_ONCE: usize = 32;
-/// Agents that the memory of each is reckoned without: the node's own, and the program's code.
-const WARM: usize = 10;
+/// Agents that the memory of each is reckoned without: the node's own, and the program's code. Few: with the
+/// kernel's default of mappings a node has room for 10,005.
+const WARM: usize = 4;
 /// The design's bound for one agent.
 const EACH_KIB_MAX: f64 = 64.0;
 
