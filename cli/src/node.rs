@@ -44,6 +44,12 @@ pub fn compile() -> ExitCode {
     caxton_node::compile_child()
 }
 
+/// How many agents a node has room for on a machine with this `vm.max_map_count`.
+#[must_use]
+pub fn agents_at_once(max_map_count: u64) -> usize {
+    caxton_node::agents_by_map_count(max_map_count)
+}
+
 /// Starts a node and stays until it has ended.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ mod wiring;
 
 use std::{io, time::Duration};
 
-pub use caxton_sandbox::compile_child;
+pub use caxton_sandbox::{agents_by_map_count, compile_child};
 pub use identity::IdentityError;
 pub use manage::openapi_json;
 pub use parts::StartNodeError;

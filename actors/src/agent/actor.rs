@@ -15,6 +15,7 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{
     alarm::Alarm,
     core::{Core, Job, Overtaken, RetryPolicy, Verdict},
+    message::AgentMessage,
 };
 use crate::{
     conversation::KEPT_UNDER,
@@ -26,32 +27,6 @@ use crate::{
 
 /// Durable messages read from the ledger at a time.
 const PAGE: usize = 64;
-
-/// What an agent's actor is told.
-pub(crate) enum AgentMessage {
-    /// A message for the agent.
-    Deliver(Box<Job>),
-    /// Durable messages wait in the ledger.
-    CatchUp,
-    /// The wait of a parked conversation is over.
-    RetryDue(ConversationId),
-    /// An awaited answer may be overdue.
-    ReplyDue,
-    /// Another version is to be used.
-    Adopt,
-}
-
-impl fmt::Debug for AgentMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Deliver(_) => "Deliver",
-            Self::CatchUp => "CatchUp",
-            Self::RetryDue(_) => "RetryDue",
-            Self::ReplyDue => "ReplyDue",
-            Self::Adopt => "Adopt",
-        })
-    }
-}
 
 /// What an agent's actor is made from.
 #[derive(Clone)]

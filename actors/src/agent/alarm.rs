@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::actor::AgentMessage;
+use super::message::AgentMessage;
 use crate::supervision::BoundedRef;
 
 /// The longest sleep: wall time may jump, so it is looked at again.

@@ -12,8 +12,9 @@ use caxton_capabilities::{AgentId, ConversationId};
 use ractor::ActorProcessingErr;
 
 use super::{
-    actor::{AgentMessage, AgentState},
+    actor::AgentState,
     core::{AfterFault, Job},
+    message::AgentMessage,
 };
 use crate::{
     envelope::{Envelope, Performative, Step},

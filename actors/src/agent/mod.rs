@@ -5,10 +5,12 @@ mod actor;
 mod alarm;
 mod core;
 mod effect;
+mod message;
 mod trial;
 
-pub(crate) use actor::{AgentActor, AgentArguments, AgentMessage};
+pub(crate) use actor::{AgentActor, AgentArguments};
 pub(crate) use core::Job;
 pub use core::RetryPolicy;
+pub(crate) use message::AgentMessage;
 pub use trial::HEALTH_CONTENT_TYPE;
 pub(crate) use trial::trial;

@@ -1,7 +1,7 @@
 //! `caxton message send`: the answer's content is the output, byte for byte; who answered, when and
 //! by which path goes to standard error.
 
-use std::{fs, time::Duration};
+use std::{fs, io::Write as _, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use caxton_api::{
@@ -143,7 +143,10 @@ fn show(app: &App, args: &SendArgs, sent: &Sent, trace: Option<&Trace>) -> Resul
     if let Some(trace) = trace {
         let wide = terminal.format == crate::render::Format::Wide;
         let drawn = waterfall::render(trace, terminal.err_width(), wide);
-        terminal.hint(drawn.trim_end());
+        // It was asked for, so it is no hint that --quiet leaves out. A document has it inside.
+        if !terminal.format.is_json() {
+            writeln!(terminal.err(), "{}", drawn.trim_end())?;
+        }
     } else if sent.answer.is_none() {
         terminal.hint(&format!("  next  caxton message trace {}", sent.message));
     }

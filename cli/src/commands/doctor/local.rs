@@ -12,8 +12,6 @@ use crate::values::bytes;
 const OPEN_FILES_GOOD: u64 = 65_536;
 /// What Linux gives where nobody raised it, and fewer.
 const OPEN_FILES_POOR: u64 = 1_024;
-/// Each running agent takes about six mappings of this many.
-const MAPPINGS_PER_AGENT: u64 = 6;
 /// Enough for 10,000 agents and the node itself.
 const MAPPINGS_GOOD: u64 = 65_530;
 /// With less the store soon takes no more writes.
@@ -52,7 +50,7 @@ fn mappings(text: Option<&str>) -> Check {
     };
     let found = format!(
         "vm.max_map_count {limit}: about {} agents at once",
-        limit / MAPPINGS_PER_AGENT
+        crate::node::agents_at_once(limit)
     );
     if limit >= MAPPINGS_GOOD {
         Check::pass("mappings", found)
