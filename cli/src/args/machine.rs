@@ -78,7 +78,7 @@ Examples:
         after_help = "What the node acknowledged it gave a number, `sequence`, which grows and is never used again.
 The export has each agent, key, message and program with the number of its last change, so a script that kept
 what it was told can check that nothing was lost. Contents are told by length and SHA-256. A message that was
-done is listed for `messages.dedupe_window`, a day by default.
+done is listed for `messages.dedupe_window`, a day by default, and while fewer than a million came after it.
 
 Examples:
   caxton store export | jq 'select(.kind == \"StoredMessage\")'

@@ -2,8 +2,8 @@
 //!
 //! Without this an HTTP/2 client that still sends loses our answer: dropping an unread body resets the
 //! stream (`CANCEL`) before the 401 or 413 is on it. Dropped afterwards, it is the reset that RFC 9113,
-//! section 8.1, asks for (`NO_ERROR`). That section has clients keep the answer they got, which curl before
-//! version 8 does only if the reset comes apart from it: so the body lingers a while behind its answer.
+//! section 8.1, asks for (`NO_ERROR`). That section has clients keep the answer they got; curl 7.88 drops it
+//! where the reset comes along with it (seen), so the body lingers a while behind its answer.
 
 use std::{
     pin::Pin,
@@ -16,7 +16,7 @@ use axum::body::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// How long a refused client may go on sending: ten times the way around the world and back.
+/// How long a refused client may go on sending. Price: so long a place among its connection's streams.
 const LINGER: Duration = Duration::from_secs(2);
 /// What is read of that and thrown away. More waits for the reset behind the stream's own flow control.
 const LINGER_BYTES_MAX: usize = 1 << 20;
