@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("actors", &["caxton-capabilities"]),
     ("node/api", &[]),
     ("node/pki", &[]),
+    ("node/mesh", &["caxton-pki"]),
     (
         "node",
         &[
@@ -27,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "caxton-sandbox",
             "caxton-actors",
             "caxton-api",
+            "caxton-mesh",
             "caxton-pki",
         ],
     ),
@@ -85,7 +87,17 @@ const NEVER: &[(&str, &[&str])] = &[
             "Instant::now",
         ],
     ),
-    ("node/src", &["caxton_cli"]),
+    (
+        "node/mesh/src",
+        &[
+            "caxton_node",
+            "caxton_actors",
+            "caxton_sandbox",
+            "std::fs",
+            "SystemTime::now",
+        ],
+    ),
+    ("node/src", &["caxton_cli", "quinn", "chitchat"]),
     ("cli/src", &["caxton_actors", "caxton_sandbox"]),
 ];
 
