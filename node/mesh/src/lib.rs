@@ -4,7 +4,53 @@
 //! key exchange and post-quantum certificates on both sides. This crate opens sockets and keeps
 //! connections; it opens no file and decides nothing about agents. Time comes from tokio's clock and
 //! wall time from whoever starts it.
+//!
+//! - `transport`: connections: the TLS profile, frames, who is let in
+//! - `join`: becoming a member with a token
+//! - `membership`: who is there: gossip raises suspicion, SWIM gives the verdict
+//! - `trust`: roots and revocations, replaced while it runs
+//! - `vitals`, `watch`: this process as others see it; what is counted and logged
+//!
+//! The bytes are specified in docs/mesh.md.
 
 #![forbid(unsafe_code)]
 
+use std::{sync::Arc, time::SystemTime};
+
+use futures_util::future::BoxFuture;
+
+pub mod join;
 pub mod membership;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod trust;
+mod vitals;
+mod watch;
+
+pub use transport::{
+    endpoint::{DialError, OpenMeshError, Wire},
+    frame::Life,
+    peer::CallError,
+    refusal::Refusal,
+    tls::{Credentials, CredentialsError, provider},
+};
+pub use trust::Trust;
+pub use watch::{Direction, Watch};
+
+/// A node's name, as its certificate has it.
+pub type PeerName = Arc<str>;
+
+/// What the mesh asks of the node that it belongs to.
+pub trait Service: Send + Sync + 'static {
+    /// Wall time, for certificates.
+    fn now(&self) -> SystemTime;
+
+    /// A request of another member, whose name is its certificate's. An `Err` is told to the peer as it is.
+    fn call<'a>(
+        &'a self,
+        from: &'a PeerName,
+        kind: u16,
+        body: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, String>>;
+}

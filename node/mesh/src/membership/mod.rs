@@ -1,2 +1,4 @@
 //! Who is in the cluster, and whether they are there: gossip spreads facts and raises suspicion, SWIM
 //! gives the verdict.
+
+mod gossip;

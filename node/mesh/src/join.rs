@@ -1,0 +1,393 @@
+//! Becoming a member: a token, a key made here, a certificate from the cluster.
+//!
+//! Whoever joins knows two things from the token: the SHA-256 of the cluster's root certificate and a
+//! secret. It first has the other end show a chain under that very root, and only then sends the secret
+//! with its certificate requests. So an impostor learns nothing, and no key travels.
+
+use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use futures_util::future::BoxFuture;
+use quinn::{Connection, Endpoint, VarInt};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    transport::{
+        endpoint::connect,
+        frame::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX},
+        io::{read, write},
+        refusal::{Refusal, shown},
+        tls::{self, Expected, Verdict},
+    },
+    trust::Trust,
+    watch::Watch,
+};
+
+/// What a join token begins with.
+const PREFIX: &str = "cxj1";
+/// Bytes of a token's secret: as hard to guess as a key.
+const SECRET_BYTES: usize = 32;
+/// Digits of a token's id.
+const ID_DIGITS: usize = 16;
+/// A token has 109 characters; a longer text is not looked at.
+const TOKEN_CHARS_MAX: usize = 256;
+/// From the first packet to the answer: two round trips, a few signatures and one flush.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Redirections that are followed: from a member to one with the ca role.
+const ELSEWHERE_MAX: usize = 8;
+
+/// A join token, `cxj1.<root>.<id>.<secret>`: the SHA-256 of the cluster's root certificate, the token's id
+/// and its secret, the first and last in base64url. `Debug` shows no secret, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    root: [u8; 32],
+    id: String,
+    secret: Zeroizing<[u8; SECRET_BYTES]>,
+}
+
+/// A text is no join token. Nothing of it is repeated, since it may be half a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no join token: one begins with `cxj1.` and has four parts; `caxton token create --join` prints one"
+)]
+pub struct ParseJoinTokenError;
+
+impl JoinToken {
+    /// A new token for the cluster whose root certificate has this SHA-256.
+    ///
+    /// # Panics
+    /// When the system's generator fails, which it does not once it is seeded.
+    #[must_use]
+    pub fn generate(root: [u8; 32]) -> Self {
+        let random = SystemRandom::new();
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        let mut id = [0; ID_DIGITS / 2];
+        random
+            .fill(secret.as_mut())
+            .and_then(|()| random.fill(&mut id))
+            .expect("the system's generator does not fail once it is seeded");
+        Self {
+            root,
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            secret,
+        }
+    }
+
+    /// SHA-256 of the root certificate of the cluster that it is for.
+    #[must_use]
+    pub fn root(&self) -> &[u8; 32] {
+        &self.root
+    }
+
+    /// Its name, which is no secret.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its secret, for whoever keeps its hash.
+    #[must_use]
+    pub fn secret(&self) -> &[u8; SECRET_BYTES] {
+        &self.secret
+    }
+
+    /// The token as one line.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        let (root, secret) = (
+            BASE64.encode(self.root),
+            Zeroizing::new(BASE64.encode(*self.secret)),
+        );
+        Zeroizing::new(format!("{PREFIX}.{root}.{}.{}", self.id, *secret))
+    }
+}
+
+impl FromStr for JoinToken {
+    type Err = ParseJoinTokenError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if text.len() > TOKEN_CHARS_MAX {
+            return Err(ParseJoinTokenError);
+        }
+        let mut parts = text.split('.');
+        let mut next = || parts.next().ok_or(ParseJoinTokenError);
+        let (prefix, root, id, secret) = (next()?, next()?, next()?, next()?);
+        let plain = |id: &str| {
+            id.len() == ID_DIGITS
+                && id
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if prefix != PREFIX || parts.next().is_some() || !plain(id) {
+            return Err(ParseJoinTokenError);
+        }
+        Ok(Self {
+            root: *bytes(root)?,
+            id: id.to_owned(),
+            secret: bytes(secret)?,
+        })
+    }
+}
+
+fn bytes(text: &str) -> Result<Zeroizing<[u8; 32]>, ParseJoinTokenError> {
+    let decoded = BASE64
+        .decode(text)
+        .map(Zeroizing::new)
+        .map_err(|_not_base64| ParseJoinTokenError)?;
+    let array = decoded
+        .as_slice()
+        .try_into()
+        .map_err(|_length| ParseJoinTokenError)?;
+    Ok(Zeroizing::new(array))
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinToken")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a new node asks.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// The token's id.
+    pub token: String,
+    /// The token's secret.
+    pub secret: [u8; SECRET_BYTES],
+    /// The name that it would have.
+    pub name: String,
+    /// Host names and addresses for its HTTPS certificate.
+    pub hosts: Vec<String>,
+    /// PKCS#10 for its ML-DSA-87 key.
+    pub mesh_request: Vec<u8>,
+    /// PKCS#10 for its P-384 key.
+    pub web_request: Vec<u8>,
+}
+
+impl Drop for JoinRequest {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl fmt::Debug for JoinRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinRequest")
+            .field("token", &self.token)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a new member is given. Certificates are DER, leaf first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admitted {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its chain for the mesh.
+    pub mesh_chain: Vec<Vec<u8>>,
+    /// Its chain for HTTPS.
+    pub web_chain: Vec<Vec<u8>>,
+    /// The roots of the mesh.
+    pub mesh_roots: Vec<Vec<u8>>,
+    /// The roots of HTTPS.
+    pub web_roots: Vec<Vec<u8>>,
+    /// Where members are.
+    pub seeds: Vec<SocketAddr>,
+}
+
+/// The answer to a request to join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoinAnswer {
+    /// Welcome.
+    Admitted(Box<Admitted>),
+    /// This node issues no certificates; these do.
+    Elsewhere(Vec<SocketAddr>),
+    /// No, and why. The token is as it was.
+    Refused(String),
+}
+
+/// What a node must have to let others join.
+pub trait Door: Send + Sync + 'static {
+    /// Decides about a request. What it answers is durable before it answers.
+    fn join(&self, address: SocketAddr, request: JoinRequest) -> BoxFuture<'_, JoinAnswer>;
+}
+
+/// Hears one request to join and answers it.
+pub(crate) async fn receive(connection: &Connection, door: &dyn Door, watch: &Watch) {
+    let address = connection.remote_address();
+    let exchange = async {
+        let (mut send, mut receive) = connection.accept_bi().await.ok()?;
+        let answer = match read::<JoinRequest>(&mut receive, REQUEST_BYTES_MAX).await {
+            Ok(request) => door.join(address, request).await,
+            Err(_malformed) => JoinAnswer::Refused("the request is malformed".to_owned()),
+        };
+        if let JoinAnswer::Refused(reason) = &answer {
+            watch.join_refused(address, reason);
+        }
+        write(&mut send, &answer).await.ok()?;
+        send.finish().ok()?;
+        send.stopped().await.ok()
+    };
+    let _gone = timeout(JOIN_TIMEOUT, exchange).await;
+    connection.close(VarInt::from_u32(0), b"");
+}
+
+/// The node has not joined. Nothing was written anywhere, and the token is as it was unless the last
+/// answer was lost on its way.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// Nobody answered at any address.
+    #[error("no member answers: {0}")]
+    Unreachable(String),
+    /// Who answers is not of the cluster that the token is for. The secret was not sent.
+    #[error(
+        "{address} does not belong to the cluster of this join token ({refusal}); the secret was not sent"
+    )]
+    OtherCluster {
+        /// Who answered.
+        address: SocketAddr,
+        /// What its chain lacks.
+        refusal: Refusal,
+    },
+    /// The cluster said no.
+    #[error("{address} refuses: {reason}")]
+    Refused {
+        /// Who said so.
+        address: SocketAddr,
+        /// Its own words.
+        reason: Arc<str>,
+    },
+    /// The socket cannot be used.
+    #[error("no UDP socket can be opened")]
+    Socket(#[source] std::io::Error),
+}
+
+/// Asks the members at `seeds`, one after the other, to become one of them.
+///
+/// # Errors
+/// As [`JoinError`] says; the first answer counts, silence does not.
+///
+/// # Cancel safety
+/// A join that is dropped may have been granted: its name is taken then, and its token counted.
+pub async fn join(
+    seeds: &[SocketAddr],
+    token: &JoinToken,
+    request: &JoinRequest,
+) -> Result<(Admitted, SocketAddr), JoinError> {
+    let mut waiting: Vec<SocketAddr> = seeds.iter().rev().copied().collect();
+    let mut tried = Vec::new();
+    let mut silent = Vec::new();
+    while let Some(address) = waiting.pop() {
+        if tried.contains(&address) || tried.len() >= seeds.len() + ELSEWHERE_MAX {
+            continue;
+        }
+        tried.push(address);
+        match timeout(JOIN_TIMEOUT, ask(address, token, request)).await {
+            Ok(Ok(JoinAnswer::Admitted(admitted))) => return Ok((*admitted, address)),
+            Ok(Ok(JoinAnswer::Elsewhere(others))) => waiting.extend(others),
+            Ok(Ok(JoinAnswer::Refused(reason))) => {
+                let reason = shown(&reason);
+                return Err(JoinError::Refused { address, reason });
+            }
+            Ok(Err(AskError::Silent(reason))) => silent.push(format!("{address}: {reason}")),
+            Ok(Err(AskError::Final(error))) => return Err(error),
+            Err(_elapsed) => silent.push(format!("{address}: no answer in {JOIN_TIMEOUT:?}")),
+        }
+    }
+    if silent.is_empty() {
+        silent.push("no member with the ca role is known".to_owned());
+    }
+    Err(JoinError::Unreachable(silent.join("; ")))
+}
+
+enum AskError {
+    Silent(Arc<str>),
+    Final(JoinError),
+}
+
+async fn ask(
+    address: SocketAddr,
+    token: &JoinToken,
+    request: &JoinRequest,
+) -> Result<JoinAnswer, AskError> {
+    let any = match address {
+        SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], 0)),
+    };
+    let endpoint =
+        Endpoint::client(any).map_err(|error| AskError::Final(JoinError::Socket(error)))?;
+    let verdict = Verdict::default();
+    let nobody = Arc::new(Trust::new(Vec::new()));
+    let expected = Expected::UnderRoot(*token.root());
+    let crypto = tls::client(None, &nobody, expected, Arc::clone(&verdict));
+    let connection = connect(&endpoint, address, crypto)
+        .await
+        .map_err(|reason| match verdict.get() {
+            Some(refusal) => AskError::Final(JoinError::OtherCluster {
+                address,
+                refusal: refusal.clone(),
+            }),
+            None => AskError::Silent(reason),
+        })?;
+    let exchange = async {
+        let (mut send, mut receive) = connection.open_bi().await.ok()?;
+        write(&mut send, request).await.ok()?;
+        send.finish().ok()?;
+        read::<JoinAnswer>(&mut receive, REPLY_BYTES_MAX).await.ok()
+    };
+    let answer = exchange.await;
+    let reason = connection.close_reason();
+    connection.close(VarInt::from_u32(0), b"");
+    let _quiet_or_not = timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+    answer.ok_or_else(|| {
+        AskError::Silent(reason.map_or_else(
+            || "the answer is malformed".into(),
+            |reason| shown(&reason.to_string()),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_its_line_and_shows_no_secret() {
+        let token = JoinToken::generate([9; 32]);
+        let line = token.expose();
+        assert_eq!(line.parse::<JoinToken>().unwrap(), token);
+        assert_eq!(
+            format!("  {}\n", *line).parse::<JoinToken>().unwrap(),
+            token
+        );
+        let secret = line.rsplit('.').next().unwrap();
+        assert!(!format!("{token:?}").contains(secret));
+        assert_ne!(JoinToken::generate([9; 32]).secret(), token.secret());
+    }
+
+    #[test]
+    fn a_text_that_is_no_token_is_refused() {
+        let line = JoinToken::generate([9; 32]).expose();
+        let parts: Vec<&str> = line.split('.').collect();
+        let bad = [
+            String::new(),
+            "cxj1".to_owned(),
+            format!("cxj2.{}.{}.{}", parts[1], parts[2], parts[3]),
+            format!("{}.x", *line),
+            format!("cxj1.{}.{}.{}", parts[1], parts[2], &parts[3][1..]),
+            format!("cxj1.{}.{}.{}", parts[1], "G".repeat(16), parts[3]),
+            format!("cxj1.{}.{}.{}", parts[1], &parts[2][1..], parts[3]),
+            "a".repeat(100_000),
+        ];
+        for text in bad {
+            assert_eq!(text.parse::<JoinToken>(), Err(ParseJoinTokenError));
+        }
+    }
+}

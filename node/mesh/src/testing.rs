@@ -1,0 +1,139 @@
+//! What tests of this crate stand on: a cluster's authority, and nodes on loopback sockets.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use caxton_pki::{
+    CertificateRequest, DevelopmentAuthority, MlDsa87Key, SpiffeId, TrustDomain, loopback_hosts,
+};
+use futures_util::future::BoxFuture;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Credentials, PeerName, Service, Trust, Watch, Wire,
+    join::Door,
+    transport::{
+        endpoint::{Inlets, Net, Parts},
+        frame::{Hello, VERSION},
+    },
+    vitals::Vitals,
+};
+
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "certificates of tests hold by the wall clock, which TLS reads as well"
+)]
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A cluster's authority.
+pub(crate) struct Ca(pub(crate) DevelopmentAuthority);
+
+impl Ca {
+    pub(crate) fn new() -> Self {
+        let domain: TrustDomain = "test.caxton".parse().unwrap();
+        Self(DevelopmentAuthority::generate(&domain, 100 * DAY, wall()).unwrap())
+    }
+
+    pub(crate) fn credentials(&self, name: &str) -> Credentials {
+        let key = MlDsa87Key::generate().unwrap();
+        let id = SpiffeId::node("test.caxton".parse().unwrap(), name).unwrap();
+        let request = CertificateRequest::of_own(&key);
+        let chain = self
+            .0
+            .issue_mesh_node(&request, &id, &loopback_hosts(), 10 * DAY, wall())
+            .unwrap();
+        Credentials::new(chain, &key).unwrap()
+    }
+
+    pub(crate) fn trust(&self) -> Arc<Trust> {
+        let root = self.0.mesh_root().certificate().clone();
+        Arc::new(Trust::new(vec![root]))
+    }
+}
+
+/// Echoes what it is asked.
+pub(crate) struct Echo;
+
+impl Service for Echo {
+    fn now(&self) -> SystemTime {
+        wall()
+    }
+
+    fn call<'a>(
+        &'a self,
+        from: &'a PeerName,
+        kind: u16,
+        body: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, String>> {
+        Box::pin(async move {
+            match kind {
+                0 => Ok([from.as_bytes(), b":", &body].concat()),
+                _ => Err("no such kind".to_owned()),
+            }
+        })
+    }
+}
+
+/// A node's transport on a loopback socket of its own.
+pub(crate) struct Node {
+    pub(crate) net: Arc<Net>,
+    pub(crate) inlets: Inlets,
+}
+
+impl Node {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.net.hello.advertise
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.net.stop.cancel();
+    }
+}
+
+pub(crate) fn hello(generation: u64) -> Hello {
+    let mut boot = [0; 16];
+    aws_lc_rs::rand::fill(&mut boot).unwrap();
+    Hello {
+        version: VERSION,
+        cluster: [1; 32],
+        generation,
+        boot,
+        advertise: SocketAddr::from(([127, 0, 0, 1], 0)),
+    }
+}
+
+pub(crate) fn node(credentials: Credentials, trust: Arc<Trust>, hello: Hello) -> Node {
+    node_with(credentials, trust, hello, None)
+}
+
+pub(crate) fn node_with(
+    credentials: Credentials,
+    trust: Arc<Trust>,
+    hello: Hello,
+    door: Option<Arc<dyn Door>>,
+) -> Node {
+    let socket = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (net, inlets) = Net::open(Parts {
+        wire: Wire::Udp(socket),
+        credentials,
+        trust,
+        vitals: Arc::new(Vitals::new(hello.generation)),
+        hello,
+        service: Arc::new(Echo),
+        door,
+        watch: Arc::new(Watch::new()),
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    })
+    .unwrap();
+    Node { net, inlets }
+}

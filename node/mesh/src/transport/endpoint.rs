@@ -1,0 +1,643 @@
+//! The socket of the mesh: dials and accepts connections, has both ends greet, and keeps the table.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use caxton_pki::{CertificateDer, CertificateSummary, Purpose};
+use quinn::{
+    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, SendStream,
+    ServerConfig, TokioRuntime, VarInt, crypto::rustls::HandshakeData,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    frame::{HELLO_BYTES_MAX, Hello, HelloReply, Life, Reply, Request, StreamKind, VERSION},
+    io::{read, write},
+    peer::{CallError, Peer},
+    refusal::{Refusal, shown},
+    serve, settings,
+    table::{Admission, Table},
+    tls::{self, ALPN_JOIN, ALPN_MESH, Expected, Own, Verdict},
+};
+use crate::{
+    Credentials, PeerName, Service,
+    join::Door,
+    trust::Trust,
+    vitals::Vitals,
+    watch::{Direction, Watch},
+};
+
+/// Messages of gossip that wait for chitchat: 64 KiB each at most, 16 MiB.
+pub(crate) const GOSSIP_IN_MAX: usize = 256;
+/// What peers do, on its way to membership; a hint more or less changes no verdict.
+const EVENTS_MAX: usize = 1_024;
+
+/// Where datagrams come from.
+#[derive(Debug)]
+pub enum Wire {
+    /// A UDP socket of the system.
+    Udp(std::net::UdpSocket),
+    /// Something that behaves like one: the simulated network of tests.
+    Other(Arc<dyn AsyncUdpSocket>),
+}
+
+/// The socket cannot be used. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[error("the mesh's socket cannot be used")]
+pub struct OpenMeshError(#[from] io::Error);
+
+/// A peer was not reached.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DialError {
+    /// Nothing answered, or what answered broke off.
+    #[error("{address}: {reason}")]
+    Connect {
+        /// What was dialled.
+        address: SocketAddr,
+        /// What QUIC said.
+        reason: Arc<str>,
+    },
+    /// Somebody answered whom we do not let in.
+    #[error("{address}: {refusal}")]
+    Refused {
+        /// What was dialled.
+        address: SocketAddr,
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// The other end does not let us in.
+    #[error("{address} refused us: {text} (code {code:#x})")]
+    RefusedUs {
+        /// What was dialled.
+        address: SocketAddr,
+        /// A code of docs/mesh.md, section 7.
+        code: u32,
+        /// Its own words.
+        text: Arc<str>,
+    },
+    /// Nobody knows where it is.
+    #[error("no address is known")]
+    NoAddress,
+}
+
+/// What peers did, for membership.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A peer is connected and has shown its life.
+    Up(PeerName, Life),
+    /// A peer has no connection any more: a hint to look, no verdict.
+    Lost(PeerName),
+    /// A peer said itself that it leaves.
+    Left(PeerName, u64),
+}
+
+/// What an endpoint is made from.
+pub(crate) struct Parts {
+    pub(crate) wire: Wire,
+    pub(crate) credentials: Credentials,
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) hello: Hello,
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) door: Option<Arc<dyn Door>>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The mesh as seen from one node.
+pub(crate) struct Net {
+    endpoint: Endpoint,
+    server: ServerConfig,
+    own: Arc<Own>,
+    pub(crate) name: PeerName,
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) hello: Hello,
+    pub(crate) vitals: Arc<Vitals>,
+    table: Mutex<Table<Arc<Peer>>>,
+    handshakes: Arc<Semaphore>,
+    pub(super) gossip: mpsc::Sender<(SocketAddr, Vec<u8>)>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) door: Option<Arc<dyn Door>>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// What the endpoint hands to membership.
+pub(crate) struct Inlets {
+    pub(crate) gossip: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
+    pub(crate) events: mpsc::Receiver<Event>,
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Net {
+    /// Opens the endpoint and accepts from then on.
+    pub(crate) fn open(parts: Parts) -> Result<(Arc<Self>, Inlets), OpenMeshError> {
+        let own = Arc::new(Own::new(parts.credentials));
+        let none = Verdict::default();
+        let crypto = tls::quic_server(tls::server(&own, &parts.trust, none));
+        let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+        server.transport_config(settings::transport());
+        let runtime = Arc::new(TokioRuntime);
+        let (config, first) = (EndpointConfig::default(), Some(server.clone()));
+        let endpoint = match parts.wire {
+            Wire::Udp(socket) => Endpoint::new(config, first, socket, runtime)?,
+            Wire::Other(socket) => {
+                Endpoint::new_with_abstract_socket(config, first, socket, runtime)?
+            }
+        };
+        let mut hello = parts.hello;
+        if hello.advertise.port() == 0 {
+            hello.advertise.set_port(endpoint.local_addr()?.port());
+        }
+        let name: PeerName = own.current().id().name().into();
+        let (gossip, gossip_in) = mpsc::channel(GOSSIP_IN_MAX);
+        let (events, events_in) = mpsc::channel(EVENTS_MAX);
+        let net = Arc::new(Self {
+            endpoint,
+            server,
+            own,
+            table: Mutex::new(Table::new(Arc::clone(&name), hello.clone())),
+            name,
+            trust: parts.trust,
+            hello,
+            vitals: parts.vitals,
+            handshakes: Arc::new(Semaphore::new(settings::HANDSHAKES_MAX)),
+            gossip,
+            events,
+            service: parts.service,
+            door: parts.door,
+            watch: parts.watch,
+            stop: parts.stop,
+            tasks: parts.tasks,
+        });
+        net.tasks.spawn(Arc::clone(&net).accept());
+        let inlets = Inlets {
+            gossip: gossip_in,
+            events: events_in,
+        };
+        Ok((net, inlets))
+    }
+
+    pub(crate) fn table(&self) -> MutexGuard<'_, Table<Arc<Peer>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn credentials(&self) -> Arc<Credentials> {
+        self.own.current()
+    }
+
+    /// Shows another certificate from now on. Connections that are open go on.
+    pub(crate) fn replace_credentials(&self, credentials: Credentials) {
+        self.own.replace(credentials);
+    }
+
+    async fn accept(self: Arc<Self>) {
+        while let Some(Some(incoming)) = self.stop.run_until_cancelled(self.endpoint.accept()).await
+        {
+            // No public-key work for an address that nobody has proven to hold (RFC 9000, section 8.1.2).
+            if !incoming.remote_address_validated() {
+                let _answered_already = incoming.retry();
+                continue;
+            }
+            let Ok(place) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+                self.watch.shed();
+                incoming.refuse();
+                continue;
+            };
+            let net = Arc::clone(&self);
+            self.tasks.spawn(async move {
+                let stop = net.stop.clone();
+                stop.run_until_cancelled(net.receive(incoming, place)).await;
+            });
+        }
+    }
+
+    /// One connection that comes in, from its first packet on.
+    async fn receive(
+        self: Arc<Self>,
+        incoming: Incoming,
+        place: tokio::sync::OwnedSemaphorePermit,
+    ) {
+        let address = incoming.remote_address();
+        let verdict = Verdict::default();
+        let crypto = tls::server(&self.own, &self.trust, Arc::clone(&verdict));
+        let mut config = self.server.clone();
+        config.crypto = Arc::new(tls::quic_server(crypto));
+        let handshake = async {
+            incoming
+                .accept_with(Arc::new(config))
+                .map_err(|error| error.to_string())?
+                .await
+                .map_err(|error| error.to_string())
+        };
+        let connection = match timeout(settings::HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(reason)) => {
+                match verdict.get() {
+                    Some(refusal) => self.refused(Direction::In, address, None, refusal),
+                    None => self.watch.broken(address, &reason),
+                }
+                return;
+            }
+            Err(_elapsed) => {
+                self.watch.broken(address, "no handshake in time");
+                return;
+            }
+        };
+        let protocol = connection
+            .handshake_data()
+            .and_then(|data| data.downcast::<HandshakeData>().ok())
+            .and_then(|data| data.protocol);
+        match (protocol.as_deref(), &self.door) {
+            (Some(ALPN_MESH), _) => {
+                let limit = settings::GREETING_TIMEOUT + settings::CLONE_PROBE_TIMEOUT;
+                match timeout(limit, self.greeted(&connection)).await {
+                    Ok(Ok(peer)) => {
+                        drop(place);
+                        serve::serve(self, peer).await;
+                    }
+                    Ok(Err(refusal)) => close(&connection, &refusal),
+                    Err(_elapsed) => {
+                        self.refused(Direction::In, address, None, &Refusal::Silent);
+                        close(&connection, &Refusal::Silent);
+                    }
+                }
+            }
+            (Some(ALPN_JOIN), Some(door)) => {
+                drop(place);
+                crate::join::receive(&connection, door.as_ref(), &self.watch).await;
+            }
+            (Some(_) | None, _) => connection.close(VarInt::from_u32(0x01), b"no such protocol"),
+        }
+    }
+
+    /// Hears the greeting of a peer that dialled us, and answers it. A refusal is logged before it is told.
+    async fn greeted(self: &Arc<Self>, connection: &Connection) -> Result<Arc<Peer>, Refusal> {
+        let address = connection.remote_address();
+        let noted = |name: Option<&PeerName>, refusal: Refusal| {
+            self.refused(Direction::In, address, name.cloned(), &refusal);
+            refusal
+        };
+        let (name, chain) = self
+            .identity(connection, Purpose::MeshClient)
+            .map_err(|refusal| noted(None, refusal))?;
+        let (hello, mut send) = hear(connection)
+            .await
+            .map_err(|refusal| noted(Some(&name), refusal))?;
+        if let Err(refusal) = self.admit(&name, &hello, false).await {
+            let refusal = noted(Some(&name), refusal);
+            let told = HelloReply::Refused {
+                code: refusal.code(),
+                text: refusal.to_string(),
+            };
+            let _told_or_gone = write(&mut send, &told).await;
+            let _told_or_gone = send.finish();
+            // Closing at once would outrun the words.
+            let _heard = timeout(Duration::from_secs(1), send.stopped()).await;
+            return Err(refusal);
+        }
+        let peer = self.enter(&name, hello, connection, false, chain);
+        let _told_or_gone = write(&mut send, &HelloReply::Welcome(self.hello.clone())).await;
+        let _told_or_gone = send.finish();
+        Ok(peer)
+    }
+
+    /// Asks the table, and the process that holds the name where there is one.
+    async fn admit(&self, name: &PeerName, hello: &Hello, dialled: bool) -> Result<(), Refusal> {
+        if hello.version != VERSION {
+            return Err(Refusal::Version {
+                version: hello.version,
+            });
+        }
+        let admission = self.table().admit(name, hello, dialled, false);
+        match admission {
+            Admission::Welcome => Ok(()),
+            Admission::Refuse(refusal) => Err(refusal),
+            Admission::Probe(holder) => {
+                let ping = Request::Ping { suspected: None };
+                let answer = holder.ask(&ping, settings::CLONE_PROBE_TIMEOUT).await;
+                if matches!(answer, Ok(Reply::Alive(_))) {
+                    return Err(Refusal::Cloned {
+                        name: Arc::clone(name),
+                        address: holder.address(),
+                    });
+                }
+                match self.table().admit(name, hello, dialled, true) {
+                    Admission::Welcome => Ok(()),
+                    Admission::Refuse(refusal) => Err(refusal),
+                    Admission::Probe(_) => Err(Refusal::Duplicate),
+                }
+            }
+        }
+    }
+
+    /// Who is at the other end, by the certificate that TLS has verified.
+    ///
+    /// SECURITY: looked at again here, whole: nothing that TLS may remember of an earlier connection counts,
+    /// and what was revoked while the handshake ran is caught.
+    fn identity(
+        &self,
+        connection: &Connection,
+        purpose: Purpose,
+    ) -> Result<(PeerName, Vec<CertificateDer<'static>>), Refusal> {
+        let chain = connection
+            .peer_identity()
+            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+            .ok_or(Refusal::NoCertificate)?;
+        let (leaf, others) = chain.split_first().ok_or(Refusal::NoCertificate)?;
+        let id = self
+            .trust
+            .verify(leaf, others, self.service.now(), purpose)?;
+        Ok((id.name().into(), *chain))
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        name: &PeerName,
+        hello: Hello,
+        connection: &Connection,
+        dialled: bool,
+        chain: Vec<CertificateDer<'static>>,
+    ) -> Arc<Peer> {
+        let life = Life {
+            generation: hello.generation,
+            incarnation: 0,
+        };
+        let peer = Arc::new(Peer::new(
+            Arc::clone(name),
+            hello,
+            connection.clone(),
+            dialled,
+            chain,
+        ));
+        let replaced = self.table().enter(name, Arc::clone(&peer));
+        if let Some(old) = replaced {
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                let grace = tokio::time::sleep(settings::SUPERSEDED_GRACE);
+                stop.run_until_cancelled(grace).await;
+                old.close(0, "superseded");
+            });
+        }
+        self.watch.connected(dialled, &peer);
+        let _hint = self.events.try_send(Event::Up(Arc::clone(name), life));
+        peer
+    }
+
+    /// Dials an address and keeps the connection, which is then the one to that peer.
+    pub(crate) async fn dial(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        expected: Expected,
+    ) -> Result<Arc<Peer>, DialError> {
+        let name = match &expected {
+            Expected::Member(name) => Some(Arc::clone(name)),
+            Expected::AnyMember | Expected::UnderRoot(_) => None,
+        };
+        if let Some(name) = &name {
+            self.table().dial_begins(name);
+        }
+        let reached = timeout(
+            settings::HANDSHAKE_TIMEOUT + settings::GREETING_TIMEOUT,
+            self.reach(address, expected),
+        )
+        .await
+        .unwrap_or_else(|_elapsed| {
+            Err(DialError::Connect {
+                address,
+                reason: "no answer in time".into(),
+            })
+        });
+        if let Some(name) = &name {
+            self.table().dial_ends(name);
+        }
+        if let Err(DialError::Refused { refusal, .. }) = &reached {
+            self.refused(Direction::Out, address, name, refusal);
+        }
+        let peer = reached?;
+        let (net, served) = (Arc::clone(self), Arc::clone(&peer));
+        self.tasks.spawn(async move {
+            let stop = net.stop.clone();
+            stop.run_until_cancelled(serve::serve(net, served)).await;
+        });
+        Ok(peer)
+    }
+
+    async fn reach(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        expected: Expected,
+    ) -> Result<Arc<Peer>, DialError> {
+        let verdict: Verdict = Arc::new(OnceLock::new());
+        let crypto = tls::client(Some(&self.own), &self.trust, expected, Arc::clone(&verdict));
+        let connection = connect(&self.endpoint, address, crypto)
+            .await
+            .map_err(|reason| match verdict.get() {
+                Some(refusal) => DialError::Refused {
+                    address,
+                    refusal: refusal.clone(),
+                },
+                None => DialError::Connect { address, reason },
+            })?;
+        self.greet(&connection, address).await.inspect_err(|error| {
+            if let DialError::Refused { refusal, .. } = error {
+                close(&connection, refusal);
+            }
+        })
+    }
+
+    async fn greet(
+        self: &Arc<Self>,
+        connection: &Connection,
+        address: SocketAddr,
+    ) -> Result<Arc<Peer>, DialError> {
+        let refused = |refusal| DialError::Refused { address, refusal };
+        let (name, chain) = self
+            .identity(connection, Purpose::MeshServer)
+            .map_err(refused)?;
+        let reply = async {
+            let (mut send, mut receive) = connection.open_bi().await.ok()?;
+            send.write_all(&[StreamKind::Hello.byte()]).await.ok()?;
+            write(&mut send, &self.hello).await.ok()?;
+            send.finish().ok()?;
+            read::<HelloReply>(&mut receive, HELLO_BYTES_MAX).await.ok()
+        };
+        let hello = match reply.await {
+            Some(HelloReply::Welcome(hello)) => hello,
+            Some(HelloReply::Refused { code, text }) => {
+                connection.close(VarInt::from_u32(0), b"refused");
+                return Err(DialError::RefusedUs {
+                    address,
+                    code,
+                    text: shown(&text),
+                });
+            }
+            // An end that refuses a certificate does so after our side of the handshake is through.
+            None => {
+                return Err(match connection.close_reason() {
+                    Some(ConnectionError::ApplicationClosed(close)) => DialError::RefusedUs {
+                        address,
+                        code: u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
+                        text: shown(&String::from_utf8_lossy(&close.reason)),
+                    },
+                    Some(other) => DialError::Connect {
+                        address,
+                        reason: shown(&other.to_string()),
+                    },
+                    None => refused(Refusal::Greeting),
+                });
+            }
+        };
+        self.admit(&name, &hello, true).await.map_err(refused)?;
+        Ok(self.enter(&name, hello, connection, true, chain))
+    }
+
+    /// The peer of this name, dialled where there is no connection.
+    pub(crate) async fn peer(self: &Arc<Self>, name: &PeerName) -> Result<Arc<Peer>, DialError> {
+        let (link, address) = {
+            let table = self.table();
+            (table.link(name), table.address(name))
+        };
+        match (link, address) {
+            (Some(peer), _) => Ok(peer),
+            (None, None) => Err(DialError::NoAddress),
+            (None, Some(address)) => self.dial(address, Expected::Member(Arc::clone(name))).await,
+        }
+    }
+
+    /// Asks a peer whether it lives, over the connection there is or a new one.
+    pub(crate) async fn ping(
+        self: &Arc<Self>,
+        name: &PeerName,
+        suspected: Option<Life>,
+        patience: Duration,
+    ) -> Result<Life, CallError> {
+        let request = Request::Ping { suspected };
+        match self.ask(name, &request, patience).await? {
+            Reply::Alive(life) => Ok(life),
+            Reply::Unreached | Reply::Noted | Reply::Answer(_) | Reply::Refused(_) => {
+                Err(CallError::Malformed)
+            }
+        }
+    }
+
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        name: &PeerName,
+        request: &Request,
+        patience: Duration,
+    ) -> Result<Reply, CallError> {
+        let asking = async {
+            let peer = self
+                .peer(name)
+                .await
+                .map_err(|_dial| CallError::Unreachable(Arc::clone(name)))?;
+            match peer.ask(request, patience).await? {
+                Reply::Refused(text) => Err(CallError::Refused(shown(&text))),
+                reply => Ok(reply),
+            }
+        };
+        timeout(patience, asking)
+            .await
+            .unwrap_or(Err(CallError::Timeout(patience)))
+    }
+
+    fn refused(
+        &self,
+        direction: Direction,
+        address: SocketAddr,
+        name: Option<PeerName>,
+        refusal: &Refusal,
+    ) {
+        self.watch.refused(direction, address, name, refusal);
+    }
+
+    /// Ends every connection and waits until the peers were told, at most `patience`.
+    pub(crate) async fn close(&self, patience: Duration) {
+        self.endpoint.close(VarInt::from_u32(0), b"stopping");
+        let _quiet_or_not = timeout(patience, self.endpoint.wait_idle()).await;
+    }
+
+    /// Ends the connections whose certificate no longer holds: expired, revoked, or of a root that is gone.
+    pub(crate) fn recheck(&self) {
+        let now = self.service.now();
+        let links = self.table().links();
+        for (name, peer) in links {
+            let Some((leaf, others)) = peer.chain.split_first() else {
+                continue;
+            };
+            let purpose = match peer.dialled {
+                true => Purpose::MeshServer,
+                false => Purpose::MeshClient,
+            };
+            if let Err(error) = self.trust.verify(leaf, others, now, purpose) {
+                let refusal = Refusal::Certificate(error);
+                self.refused(Direction::Live, peer.address(), Some(name), &refusal);
+                peer.close(refusal.code(), "the certificate no longer holds");
+            }
+        }
+    }
+
+    /// When the certificate of a connected peer ends.
+    pub(crate) fn certificate_of(&self, name: &str) -> Option<CertificateSummary> {
+        let peer = self.table().link(name)?;
+        CertificateSummary::parse(peer.chain.first()?).ok()
+    }
+}
+
+/// The first stream of a peer that dialled us, and what it says there.
+async fn hear(connection: &Connection) -> Result<(Hello, SendStream), Refusal> {
+    let (send, mut receive) = connection
+        .accept_bi()
+        .await
+        .map_err(|_ended| Refusal::Silent)?;
+    let mut kind = [0];
+    receive
+        .read_exact(&mut kind)
+        .await
+        .map_err(|_ended| Refusal::Silent)?;
+    if StreamKind::of(kind[0]) != Some(StreamKind::Hello) {
+        return Err(Refusal::Greeting);
+    }
+    match read(&mut receive, HELLO_BYTES_MAX).await {
+        Ok(hello) => Ok((hello, send)),
+        Err(_malformed) => Err(Refusal::Greeting),
+    }
+}
+
+fn close(connection: &Connection, refusal: &Refusal) {
+    connection.close(VarInt::from_u32(refusal.code()), b"refused");
+}
+
+/// A connection under the mesh's settings, as far as TLS is through.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    address: SocketAddr,
+    crypto: rustls::ClientConfig,
+) -> Result<Connection, Arc<str>> {
+    let mut config = quinn::ClientConfig::new(Arc::new(tls::quic_client(crypto)));
+    config.transport_config(settings::transport());
+    endpoint
+        .connect_with(config, address, tls::SERVER_NAME)
+        .map_err(|error| shown(&error.to_string()))?
+        .await
+        .map_err(|error| shown(&error.to_string()))
+}

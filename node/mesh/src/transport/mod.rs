@@ -1,0 +1,24 @@
+//! Connections between nodes: QUIC, who is at the other end, and what flows.
+//!
+//! - `hybrid`, `tls`: the TLS profile and who is believed under it
+//! - `settings`: how QUIC is set, with reasons
+//! - `frame`, `io`: the bytes (docs/mesh.md)
+//! - `table`: one connection for each peer, clones and crossing dials (pure)
+//! - `peer`, `bucket`: one connection and what can be asked of it
+//! - `endpoint`: the socket: dials, accepts, greets
+//! - `serve`: what comes in on a connection
+//! - `refusal`: why a peer was not let in
+
+pub(crate) mod bucket;
+pub(crate) mod endpoint;
+pub(crate) mod frame;
+mod hybrid;
+pub(crate) mod io;
+pub(crate) mod peer;
+pub(crate) mod refusal;
+mod serve;
+mod settings;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tls;

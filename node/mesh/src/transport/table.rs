@@ -1,0 +1,354 @@
+//! Who is connected, and who may be: one connection for each peer. Decides, opens nothing.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use super::{frame::Hello, refusal::Refusal};
+use crate::PeerName;
+
+/// Members that one mesh holds at most; each costs its peers a connection of about 100 KiB.
+pub(crate) const MEMBERS_MAX: usize = 1_024;
+
+/// What the table keeps of a connection.
+pub(crate) trait Link: Clone {
+    /// What its peer said of itself.
+    fn hello(&self) -> &Hello;
+    /// Whether it can still carry anything.
+    fn is_open(&self) -> bool;
+    /// Whether they are one and the same connection.
+    fn is(&self, other: &Self) -> bool;
+}
+
+/// What is to be done with a peer that greets.
+#[derive(Debug)]
+pub(crate) enum Admission<L> {
+    /// It may come in; the connection that it replaces, if there is one, ends when it is empty.
+    Welcome,
+    /// Its name is held by a process of another start. If that one answers, this is a clone.
+    Probe(L),
+    /// It may not come in.
+    Refuse(Refusal),
+}
+
+/// The latest start of a member that was ever seen here.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    generation: u64,
+    boot: [u8; 16],
+}
+
+#[derive(Debug)]
+pub(crate) struct Table<L> {
+    own: PeerName,
+    own_hello: Hello,
+    links: HashMap<PeerName, L>,
+    seen: HashMap<PeerName, Seen>,
+    /// Dials of ours that are under way, so that two that cross agree on one.
+    dialling: HashMap<PeerName, usize>,
+    addresses: HashMap<PeerName, SocketAddr>,
+    removed: HashMap<PeerName, ()>,
+}
+
+impl<L: Link> Table<L> {
+    pub(crate) fn new(own: PeerName, own_hello: Hello) -> Self {
+        Self {
+            own,
+            own_hello,
+            links: HashMap::new(),
+            seen: HashMap::new(),
+            dialling: HashMap::new(),
+            addresses: HashMap::new(),
+            removed: HashMap::new(),
+        }
+    }
+
+    /// Decides about `name`, whose certificate was believed, when it greets with `hello`.
+    ///
+    /// `dialled` tells that the connection is ours; `probed` that the process which holds the name was
+    /// asked and did not answer.
+    pub(crate) fn admit(
+        &self,
+        name: &PeerName,
+        hello: &Hello,
+        dialled: bool,
+        probed: bool,
+    ) -> Admission<L> {
+        if let Some(refusal) = self.refusal(name, hello) {
+            return Admission::Refuse(refusal);
+        }
+        let open = self.links.get(name).filter(|link| link.is_open());
+        if let Some(link) = open
+            && link.hello().boot != hello.boot
+            && !probed
+        {
+            return Admission::Probe(link.clone());
+        }
+        // Two dials that cross: the one of the smaller name stays, and both ends know which that is.
+        let ours_under_way = self.dialling.contains_key(name);
+        if !dialled && ours_under_way && self.own < *name {
+            return Admission::Refuse(Refusal::Duplicate);
+        }
+        Admission::Welcome
+    }
+
+    fn refusal(&self, name: &PeerName, hello: &Hello) -> Option<Refusal> {
+        if *name == self.own {
+            return Some(Refusal::Ourselves);
+        }
+        if hello.cluster != self.own_hello.cluster {
+            return Some(Refusal::WrongCluster);
+        }
+        if self.removed.contains_key(name) {
+            return Some(Refusal::Removed(Arc::clone(name)));
+        }
+        if let Some(seen) = self.seen.get(name) {
+            if hello.generation < seen.generation {
+                return Some(Refusal::Stale {
+                    name: Arc::clone(name),
+                    seen: seen.generation,
+                    found: hello.generation,
+                });
+            }
+            // SECURITY: each start has a generation of its own on its own disk. One generation with two
+            // boots is one disk in two machines.
+            if hello.generation == seen.generation && hello.boot != seen.boot {
+                return Some(Refusal::Cloned {
+                    name: Arc::clone(name),
+                    address: self.addresses.get(name).copied().unwrap_or(hello.advertise),
+                });
+            }
+        } else if self.seen.len() >= MEMBERS_MAX {
+            return Some(Refusal::Full);
+        }
+        self.links
+            .iter()
+            .find(|(holder, link)| {
+                *holder != name && link.is_open() && link.hello().advertise == hello.advertise
+            })
+            .map(|(holder, _)| Refusal::AddressTaken {
+                address: hello.advertise,
+                holder: Arc::clone(holder),
+            })
+    }
+
+    /// Takes a connection over; answers the one that it replaces.
+    pub(crate) fn enter(&mut self, name: &PeerName, link: L) -> Option<L> {
+        let hello = link.hello();
+        let seen = Seen {
+            generation: hello.generation,
+            boot: hello.boot,
+        };
+        self.seen.insert(Arc::clone(name), seen);
+        self.addresses.insert(Arc::clone(name), hello.advertise);
+        self.links.insert(Arc::clone(name), link)
+    }
+
+    /// A connection has ended. Answers whether the peer has no other now.
+    pub(crate) fn ended(&mut self, name: &PeerName, link: &L) -> bool {
+        let current = self.links.get(name).is_some_and(|held| held.is(link));
+        if current {
+            self.links.remove(name);
+        }
+        current
+    }
+
+    pub(crate) fn link(&self, name: &str) -> Option<L> {
+        self.links.get(name).filter(|link| link.is_open()).cloned()
+    }
+
+    pub(crate) fn links(&self) -> Vec<(PeerName, L)> {
+        self.links
+            .iter()
+            .map(|(name, link)| (Arc::clone(name), link.clone()))
+            .collect()
+    }
+
+    pub(crate) fn dial_begins(&mut self, name: &PeerName) {
+        *self.dialling.entry(Arc::clone(name)).or_default() += 1;
+    }
+
+    pub(crate) fn dial_ends(&mut self, name: &PeerName) {
+        if let Some(count) = self.dialling.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                self.dialling.remove(name);
+            }
+        }
+    }
+
+    /// Gossip has it that `name` is at `address`: a hint of where to dial; the certificate decides.
+    pub(crate) fn hint(&mut self, name: &PeerName, address: SocketAddr) {
+        if *name != self.own
+            && (self.addresses.contains_key(name) || self.addresses.len() < MEMBERS_MAX)
+            && self.link(name).is_none()
+        {
+            self.addresses.insert(Arc::clone(name), address);
+        }
+    }
+
+    pub(crate) fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.addresses.get(name).copied()
+    }
+
+    pub(crate) fn name_at(&self, address: SocketAddr) -> Option<PeerName> {
+        self.addresses
+            .iter()
+            .find(|(_, known)| **known == address)
+            .map(|(name, _)| Arc::clone(name))
+    }
+
+    /// The member is gone for good, or may come back after all. Answers its connection.
+    pub(crate) fn remove(&mut self, name: &PeerName) -> Option<L> {
+        self.removed.insert(Arc::clone(name), ());
+        self.addresses.remove(name);
+        self.links.remove(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    struct Fake {
+        hello: Hello,
+        open: bool,
+    }
+
+    impl Link for Fake {
+        fn hello(&self) -> &Hello {
+            &self.hello
+        }
+
+        fn is_open(&self) -> bool {
+            self.open
+        }
+
+        fn is(&self, other: &Self) -> bool {
+            self.hello == other.hello
+        }
+    }
+
+    fn hello(generation: u64, boot: u8, port: u16) -> Hello {
+        Hello {
+            version: 1,
+            cluster: [7; 32],
+            generation,
+            boot: [boot; 16],
+            advertise: SocketAddr::from(([127, 0, 0, 1], port)),
+        }
+    }
+
+    fn table() -> Table<Fake> {
+        Table::new("b".into(), hello(1, 1, 1))
+    }
+
+    fn with(name: &str, hello: Hello, open: bool) -> Table<Fake> {
+        let mut table = table();
+        table.enter(&name.into(), Fake { hello, open });
+        table
+    }
+
+    fn check(table: &Table<Fake>, name: &str, hello: &Hello, expected: &str) {
+        let found = match table.admit(&name.into(), hello, false, false) {
+            Admission::Welcome => "welcome".to_owned(),
+            Admission::Probe(_) => "probe".to_owned(),
+            Admission::Refuse(refusal) => refusal.to_string(),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_stranger_with_a_good_certificate_and_the_right_cluster_is_welcome() {
+        check(&table(), "a", &hello(1, 2, 2), "welcome");
+        let other = Hello {
+            cluster: [8; 32],
+            ..hello(1, 2, 2)
+        };
+        check(&table(), "a", &other, "it belongs to another cluster");
+        check(&table(), "b", &hello(1, 2, 2), "it has our own identity");
+    }
+
+    #[test]
+    fn a_name_that_is_held_by_a_live_process_is_probed_before_another_gets_it() {
+        let live = with("a", hello(4, 2, 2), true);
+        check(&live, "a", &hello(4, 2, 2), "welcome");
+        check(&live, "a", &hello(5, 3, 2), "probe");
+        let gone = with("a", hello(4, 2, 2), false);
+        check(&gone, "a", &hello(5, 3, 2), "welcome");
+        assert!(matches!(
+            live.admit(&"a".into(), &hello(5, 3, 2), false, true),
+            Admission::Welcome
+        ));
+    }
+
+    #[test]
+    fn one_generation_with_two_boots_is_a_clone_and_an_earlier_one_is_stale() {
+        for open in [true, false] {
+            let table = with("a", hello(4, 2, 2), open);
+            check(
+                &table,
+                "a",
+                &hello(4, 3, 9),
+                "cloned identity: `a` already speaks from 127.0.0.1:2",
+            );
+            check(
+                &table,
+                "a",
+                &hello(3, 2, 2),
+                "stale identity: `a` was seen with generation 4, this is 3",
+            );
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_live_peer_cannot_be_claimed_by_another() {
+        let live = with("a", hello(1, 2, 2), true);
+        check(
+            &live,
+            "c",
+            &hello(1, 3, 2),
+            "it claims 127.0.0.1:2, which is `a`'s",
+        );
+        check(&live, "c", &hello(1, 3, 3), "welcome");
+        let gone = with("a", hello(1, 2, 2), false);
+        check(&gone, "c", &hello(1, 3, 2), "welcome");
+    }
+
+    #[test]
+    fn of_two_dials_that_cross_the_one_of_the_smaller_name_stays() {
+        let mut table = table();
+        table.dial_begins(&"a".into());
+        check(&table, "a", &hello(1, 2, 2), "welcome");
+        table.dial_begins(&"c".into());
+        let crossed = "both dialled at once; the other connection stays";
+        check(&table, "c", &hello(1, 3, 3), crossed);
+        assert!(matches!(
+            table.admit(&"c".into(), &hello(1, 3, 3), true, false),
+            Admission::Welcome
+        ));
+        table.dial_ends(&"c".into());
+        check(&table, "c", &hello(1, 3, 3), "welcome");
+    }
+
+    #[test]
+    fn a_removed_member_does_not_come_back() {
+        let mut table = with("a", hello(1, 2, 2), true);
+        assert!(table.remove(&"a".into()).is_some());
+        check(
+            &table,
+            "a",
+            &hello(2, 3, 2),
+            "`a` was removed from the cluster",
+        );
+    }
+
+    #[test]
+    fn gossip_does_not_move_a_peer_that_is_connected() {
+        let mut table = with("a", hello(1, 2, 2), true);
+        let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
+        table.hint(&"a".into(), elsewhere);
+        assert_ne!(table.address("a"), Some(elsewhere));
+        table.hint(&"z".into(), elsewhere);
+        assert_eq!(table.name_at(elsewhere).as_deref(), Some("z"));
+    }
+}

@@ -1,0 +1,143 @@
+//! Real connections over loopback: who gets in and who does not.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    endpoint::DialError,
+    frame::{Life, Reply, Request},
+    peer::CallError,
+    tls::Expected,
+};
+use crate::{
+    PeerName,
+    testing::{Ca, Node, hello, node},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn member(name: &str) -> Expected {
+    Expected::Member(name.into())
+}
+
+async fn dial(from: &Node, to: &Node, expected: Expected) -> Result<PeerName, String> {
+    from.net
+        .dial(to.address(), expected)
+        .await
+        .map(|peer| Arc::clone(&peer.name))
+        .map_err(|error| match error {
+            DialError::Refused { refusal, .. } => refusal.to_string(),
+            DialError::RefusedUs { text, .. } => format!("refused us: {text}"),
+            DialError::Connect { reason, .. } => format!("connect: {reason}"),
+            DialError::NoAddress => "no address".to_owned(),
+        })
+}
+
+#[tokio::test]
+async fn two_nodes_of_one_cluster_greet_and_ask_each_other() {
+    let ca = Ca::new();
+    let a = node(ca.credentials("a"), ca.trust(), hello(5));
+    let b = node(ca.credentials("b"), ca.trust(), hello(6));
+    assert_eq!(dial(&a, &b, member("b")).await.unwrap(), "b".into());
+
+    let life = a.net.ping(&"b".into(), None, PATIENCE).await.unwrap();
+    let of_b = Life {
+        generation: 6,
+        incarnation: 0,
+    };
+    assert_eq!(life, of_b);
+    let life = a.net.ping(&"b".into(), Some(of_b), PATIENCE).await.unwrap();
+    assert_eq!(life.incarnation, 1, "a suspicion is refuted");
+
+    // B asks over the connection that A made.
+    let call = Request::Call {
+        kind: 0,
+        body: b"hello".to_vec(),
+    };
+    let reply = b.net.ask(&"a".into(), &call, PATIENCE).await.unwrap();
+    assert_eq!(reply, Reply::Answer(b"b:hello".to_vec()));
+    assert_eq!(b.net.table().links().len(), 1);
+    let unknown = Request::Call {
+        kind: 7,
+        body: Vec::new(),
+    };
+    let refused = b
+        .net
+        .ask(&"a".into(), &unknown, PATIENCE)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CallError::Refused(text) if &*text == "no such kind"));
+}
+
+#[tokio::test]
+async fn a_peer_of_another_authority_is_refused_by_both_ends() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let stranger = node(other.credentials("b"), other.trust(), hello(1));
+    let reason = "certificate: no trusted root stands above the certificate";
+    assert_eq!(
+        dial(&a, &stranger, Expected::AnyMember).await.unwrap_err(),
+        reason
+    );
+
+    // One that believes us, and is not believed.
+    let naive = node(other.credentials("b"), ca.trust(), hello(1));
+    assert!(dial(&naive, &a, Expected::AnyMember).await.is_err());
+    assert_eq!(a.net.watch.refusals().get(&0x10), Some(&2));
+    assert!(a.net.table().links().is_empty());
+}
+
+#[tokio::test]
+async fn a_member_cannot_answer_for_another() {
+    let ca = Ca::new();
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let c = node(ca.credentials("c"), ca.trust(), hello(1));
+    assert_eq!(
+        dial(&a, &c, member("b")).await.unwrap_err(),
+        "`b` was dialled and `c` answered"
+    );
+}
+
+#[tokio::test]
+async fn a_clone_is_refused_while_the_process_it_copies_lives() {
+    let ca = Ca::new();
+    let credentials = ca.credentials("b");
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let b = node(credentials.clone(), ca.trust(), hello(3));
+    dial(&b, &a, member("a")).await.unwrap();
+
+    let clone = node(credentials.clone(), ca.trust(), hello(4));
+    let refused = dial(&clone, &a, member("a")).await.unwrap_err();
+    assert!(
+        refused.starts_with("refused us: cloned identity: `b`"),
+        "{refused}"
+    );
+    assert_eq!(a.net.watch.refusals().get(&0x17), Some(&1));
+
+    // The same after the process has gone is a restart.
+    b.net.close(PATIENCE).await;
+    drop(b);
+    dial(&clone, &a, member("a")).await.unwrap();
+    let earlier = node(credentials, ca.trust(), hello(3));
+    let refused = dial(&earlier, &a, member("a")).await.unwrap_err();
+    assert!(
+        refused.starts_with("refused us: stale identity: `b`"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn two_that_dial_each_other_at_once_end_with_one_connection() {
+    let ca = Ca::new();
+    for _ in 0..5 {
+        let a = node(ca.credentials("a"), ca.trust(), hello(1));
+        let b = node(ca.credentials("b"), ca.trust(), hello(1));
+        let (ab, ba) = tokio::join!(dial(&a, &b, member("b")), dial(&b, &a, member("a")));
+        assert!(ab.is_ok() || ba.is_ok(), "{ab:?} {ba:?}");
+        let call = Request::Ping { suspected: None };
+        assert!(a.net.ask(&"b".into(), &call, PATIENCE).await.is_ok());
+        assert!(b.net.ask(&"a".into(), &call, PATIENCE).await.is_ok());
+        let of_a = a.net.table().link("b").unwrap();
+        let of_b = b.net.table().link("a").unwrap();
+        assert_ne!(of_a.dialled, of_b.dialled, "both ends hold the same one");
+    }
+}
