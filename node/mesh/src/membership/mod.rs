@@ -2,3 +2,7 @@
 //! gives the verdict.
 
 mod gossip;
+pub mod partition;
+#[cfg(test)]
+mod sim;
+pub mod swim;

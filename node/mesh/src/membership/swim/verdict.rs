@@ -1,0 +1,197 @@
+//! What time makes of a member: when it is asked, doubted, declared down and forgotten. It runs at ticks
+//! alone; it does not choose relays and sends nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    health::LocalHealth,
+    member::{Hidden, Member, Question, Turn},
+    words::{Life, State},
+};
+
+/// A question is put again this often until it is answered.
+pub(super) const PROBE_EVERY: Duration = Duration::from_millis(300);
+
+/// The same while the member is accused: its life hangs on it, and few are accused at a time.
+pub(super) const ACCUSED_EVERY: Duration = Duration::from_millis(200);
+
+/// A question that is open to nobody's harm needs this many unanswered rounds to become a suspicion.
+pub(super) const DOUBTED_ROUNDS_MIN: u32 = 3;
+
+/// A verdict needs this many unanswered rounds since the accusation, however long the clock ran: a core
+/// that was fed late events, or whose probes had to queue, has not asked enough. At 20 % loss each way,
+/// all five fail directly once in 165 suspicions, and through three relays as well once in 10,000.
+pub(super) const ROUNDS_MIN: u32 = 5;
+
+/// A heartbeat this late opens a question ahead of gossip's suspicion, which takes one to two seconds.
+/// It costs a ping; heartbeats move each 200 to 400 ms.
+pub(super) const HEARTBEAT_LATE: Duration = Duration::from_millis(800);
+
+/// What an unanswered question from before the suspicion counts towards the verdict at most. The second
+/// that is left of the shortest patience carries the accusation, five times.
+pub(super) const HEAD_START_MAX: Duration = Duration::from_millis(500);
+
+/// A question to a member whose gossip flows, unanswered for so long, is a suspicion as well: somebody
+/// may be forging its heartbeats. Long, because at 30 % loss seventeen rounds in a row must fail.
+pub(super) const DOUBT: Duration = Duration::from_secs(5);
+
+/// The same where gossip is quiet and answers are all that we have.
+pub(super) const DOUBT_STALE: Duration = Duration::from_millis(1_200);
+
+/// A member that is down is asked this often without any sign of it, so that two nodes that hold each
+/// other down find together again.
+pub(super) const DOWN_ASKED_EVERY: Duration = Duration::from_secs(5);
+
+/// A member that was admitted and never met has this long to answer: the first handshakes of a starting
+/// cluster take up to 8 s on a starved machine.
+pub(super) const MEET: Duration = Duration::from_secs(10);
+
+/// A name that only gossip knows is dropped when it does not answer within this.
+pub(super) const STRANGER: Duration = Duration::from_secs(5);
+
+/// Down or left for a day, and nobody wants to read it any more. It may come back as a stranger.
+pub(super) const FORGET: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Member {
+    /// Judges it, which happens at ticks alone.
+    pub(super) fn judge(&mut self, now: Instant, health: LocalHealth) -> Option<Turn> {
+        let age = now.saturating_duration_since(self.since);
+        match (self.standing.state, self.hidden) {
+            (_, Some(Hidden::Removed)) => None,
+            (_, Some(Hidden::Stranger)) => (age >= STRANGER).then_some(Turn::Gone),
+            (State::Down | State::Left, None) => (age >= FORGET).then_some(Turn::Gone),
+            (State::Alive | State::Suspect, None) if health.is_in_grace => None,
+            (State::Alive, None) => self.doubt(now),
+            (State::Suspect, None) => self.condemn(now, health.patience),
+        }
+    }
+
+    fn pace(&self) -> Duration {
+        let is_accused = self.standing.state == State::Suspect && self.is_met();
+        if is_accused {
+            ACCUSED_EVERY
+        } else {
+            PROBE_EVERY
+        }
+    }
+
+    fn is_unanswered(&self, now: Instant, rounds: u32, patience: Duration) -> bool {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        let asked = self.question.as_ref().is_some_and(|open| {
+            open.rounds >= rounds && open.asked.is_some_and(|last| since(last) >= self.pace())
+        });
+        asked && since(self.clock) >= patience
+    }
+
+    fn doubt(&mut self, now: Instant) -> Option<Turn> {
+        let is_stale = self.standing.is_gossip_stale;
+        let is_quiet = self.quiet && !is_stale;
+        let patience = if is_stale { DOUBT_STALE } else { DOUBT };
+        if !is_quiet && !self.is_unanswered(now, DOUBTED_ROUNDS_MIN, patience) {
+            return None;
+        }
+        let waited = match &self.question {
+            Some(_) => now
+                .saturating_duration_since(self.clock)
+                .min(HEAD_START_MAX),
+            None => Duration::ZERO,
+        };
+        self.enter(now, State::Suspect);
+        self.clock = now.checked_sub(waited).unwrap_or(now);
+        if let Some(question) = &mut self.question {
+            question.rounds = 0; // What was asked so far carried no accusation.
+            question.vouchers.clear();
+        }
+        Some(Turn::Became)
+    }
+
+    fn condemn(&mut self, now: Instant, patience: Duration) -> Option<Turn> {
+        let patience = if !self.is_met() { MEET } else { patience };
+        if !self.is_unanswered(now, ROUNDS_MIN, patience) {
+            return None;
+        }
+        self.question = None;
+        self.wanted = false;
+        self.standing.is_relayed = false;
+        self.standing.is_gossip_stale = false;
+        self.enter(now, State::Down);
+        Some(Turn::Became)
+    }
+
+    fn wants_question(&self, now: Instant) -> bool {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        match self.standing.state {
+            State::Suspect => true,
+            State::Alive => {
+                self.wanted
+                    || now >= self.patrol_at
+                    || since(self.seen.max(self.answered)) >= HEARTBEAT_LATE
+            }
+            State::Down => {
+                self.wanted
+                    || self
+                        .asked
+                        .is_none_or(|then| since(then) >= DOWN_ASKED_EVERY)
+            }
+            State::Left => self.wanted,
+        }
+    }
+
+    /// When it was last asked, if it is to be asked now; the oldest goes first.
+    pub(super) fn due(&self, now: Instant) -> Option<Option<Instant>> {
+        let is_open =
+            self.question.is_some() && matches!(self.standing.state, State::Alive | State::Suspect);
+        let is_rested = self
+            .asked
+            .is_none_or(|then| now.saturating_duration_since(then) >= self.pace());
+        let relay_now = self.question.as_ref().is_some_and(|open| open.relay_now);
+        let is_due = relay_now || (is_rested && (is_open || self.wants_question(now)));
+        (is_due && self.hidden != Some(Hidden::Removed)).then_some(self.asked)
+    }
+
+    /// Asks: the question's number, what it is accused of, and whether others are to be asked as well.
+    pub(super) fn ask(&mut self, now: Instant, new_number: u64) -> Asking {
+        if self.question.is_none() && self.standing.state == State::Alive {
+            self.clock = self.clock.max(now);
+        }
+        let state = self.standing.state;
+        let is_met = self.is_met();
+        let question = self.question.get_or_insert_with(|| Question {
+            number: new_number,
+            rounds: 0,
+            asked: None,
+            relay_now: false,
+            vouchers: Vec::new(),
+        });
+        let relay_only = std::mem::take(&mut question.relay_now);
+        let relays = match state {
+            State::Suspect => self.hidden.is_none() && is_met,
+            State::Alive => relay_only || question.rounds >= 1,
+            State::Down | State::Left => false, // Nobody vouches for these.
+        };
+        if !relay_only {
+            question.rounds = question.rounds.saturating_add(1);
+            question.asked = Some(now);
+            self.asked = Some(now);
+            self.wanted = false;
+        }
+        let is_accused = matches!(state, State::Suspect | State::Down) && is_met;
+        Asking {
+            number: question.number,
+            accuse: is_accused.then_some(self.standing.life),
+            directly: !relay_only,
+            relays,
+        }
+    }
+}
+
+/// What to send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    pub(super) number: u64,
+    pub(super) accuse: Option<Life>,
+    pub(super) directly: bool,
+    pub(super) relays: bool,
+}
