@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caxton_api::{
     paths,
-    types::{Agent, DeadLetter, Node, TraceSummary},
+    types::{Agent, DeadLetter, JoinToken, Member, Node, TraceSummary},
 };
 use clap_complete::CompletionCandidate;
 use serde::de::DeserializeOwned;
@@ -63,6 +63,25 @@ pub fn agents() -> Vec<CompletionCandidate> {
 pub fn nodes() -> Vec<CompletionCandidate> {
     live(paths::NODES, |node: &Node| {
         candidate(&node.name, format!("{}, {}", node.state, node.address))
+    })
+}
+
+/// Names of members, with their state.
+#[must_use]
+pub fn members() -> Vec<CompletionCandidate> {
+    live(paths::MEMBERS, |member: &Member| {
+        candidate(&member.name, member.state.clone())
+    })
+}
+
+/// Ids of join tokens, with what they still allow.
+#[must_use]
+pub fn join_tokens() -> Vec<CompletionCandidate> {
+    live(paths::JOIN_TOKENS, |token: &JoinToken| {
+        candidate(
+            &token.id,
+            format!("{} of {} uses left", token.uses_left, token.uses),
+        )
     })
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     error::Error,
-    io::{BufWriter, Write},
+    io::{BufRead as _, BufReader, BufWriter, Read as _, Write},
     path::Path,
     process::ExitCode,
     time::Duration,
@@ -65,7 +65,11 @@ pub async fn start(app: &App, start: Start) -> Result<Exit, CliError> {
                 .write_all(error::human(&error).as_bytes());
         }
     };
-    let ended = caxton_node::run(loaded.config, ready)
+    let token = match start.token_stdin {
+        true => Some(token_from_stdin()?),
+        false => None,
+    };
+    let ended = caxton_node::run(loaded.config, token, ready)
         .await
         .map_err(|error| failed(&error))?;
     if ended.lost.is_empty() {
@@ -82,6 +86,27 @@ pub async fn start(app: &App, start: Start) -> Result<Exit, CliError> {
     Err(lost)
 }
 
+/// The first line of standard input. A token has about 110 characters.
+fn token_from_stdin() -> Result<caxton_node::Secret, CliError> {
+    const LINE_BYTES_MAX: u64 = 1_024;
+    let mut line = String::new();
+    let read = BufReader::new(std::io::stdin().take(LINE_BYTES_MAX)).read_line(&mut line);
+    let line = caxton_node::Secret::of(line);
+    match read {
+        Ok(1..) => Ok(line),
+        Ok(0) => Err(CliError::new(
+            &explain::INPUT,
+            Exit::Usage,
+            "standard input holds no join token",
+        )
+        .fix("caxton token create --join -q | caxton node start --join HOST:PORT --token-stdin")),
+        Err(error) => {
+            let what = "standard input cannot be read";
+            Err(CliError::new(&explain::INPUT, Exit::Usage, what).because(&error))
+        }
+    }
+}
+
 fn flags(flags: &NodeFlags) -> config::Flags {
     config::Flags {
         config: flags.config.clone(),
@@ -89,6 +114,10 @@ fn flags(flags: &NodeFlags) -> config::Flags {
         data: flags.data.clone(),
         ephemeral: flags.ephemeral,
         listen: flags.listen.clone(),
+        mesh_listen: flags.mesh_listen.clone(),
+        advertise: flags.advertise.clone(),
+        join: flags.join.clone(),
+        token_file: flags.token_file.clone(),
         log_level: flags.log_level.clone(),
         log_format: flags.log_format.clone(),
         agents_max: flags.agents_max,
@@ -124,7 +153,12 @@ fn failed(error: &dyn Error) -> CliError {
 /// Writes the context, then says that the node is ready: whoever reads that may use the context.
 fn announce(app: &App, start: &Start, ready: &Ready) -> Result<(), CliError> {
     let name = start.write_context.clone();
-    let name = name.or_else(|| ready.development.then(|| DEVELOPMENT.to_owned()));
+    // A node that joined is one of several: `dev` stays the first one's.
+    let own = || match ready.joined {
+        true => ready.name.clone(),
+        false => DEVELOPMENT.to_owned(),
+    };
+    let name = name.or_else(|| ready.development.then(own));
     let written = name.map(|name| write_context(app, &name, ready).map(|file| (name, file)));
     let (context, trouble) = match written.transpose() {
         Ok(context) => (context, None),
@@ -170,6 +204,8 @@ fn facts(ready: &Ready, context: Option<(String, String)>) -> Facts {
         context_file,
         agents_max: ready.agents_max,
         agents_max_reason: ready.agents_max_reason.clone(),
+        cluster: ready.cluster.clone(),
+        mesh_address: ready.mesh_address.clone(),
         notes: ready.notes.clone(),
     }
 }

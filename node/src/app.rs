@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cluster::start::Cluster,
     config::Config,
     environment::Environment,
     history::{History, Queue},
@@ -60,6 +61,8 @@ pub(crate) struct App {
     pub(crate) environment: Arc<Environment>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) identity: Arc<Identity>,
+    /// Its part in a cluster; none on a node by itself.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) about: About,
     /// Programs may have become unused.
     pub(crate) freed: Arc<Notify>,

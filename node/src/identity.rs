@@ -4,7 +4,8 @@
 //! and intermediate, and a P-384 root for browsers and ordinary HTTP clients. Who offers ML-DSA-87 in
 //! its handshake gets the post-quantum chain; who does not gets the classical one, so key exchange is
 //! hybrid where the client can, but the signature is post-quantum only for clients that ask for it.
-//! A production node is given a certificate of its operator's own CA.
+//! A member that joined has its certificates from the cluster's CA, which renews them over the mesh. A
+//! production node may be given an HTTPS certificate of its operator's own CA.
 
 use std::{
     fmt, fs,
@@ -16,7 +17,8 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use caxton_actors::ca::Certificates;
+use caxton_actors::ca::{Certificates, Renewal};
+use caxton_mesh::Credentials;
 use caxton_pki::{
     AuthorityPem, CertificateRequest, CertificateSummary, DevelopmentAuthority, ExportableKey,
     MlDsa87Key, P384Key, SpiffeId, fingerprint, loopback_hosts, pem,
@@ -29,14 +31,14 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
-use crate::{config, environment::Environment};
+use tokio::sync::Notify;
+
+use crate::{cluster::home::Membership, config, config::Security, environment::Environment};
 
 /// How long a development authority lives.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3_600);
-/// How long a node's certificate lives.
-const LEAF_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
-/// How long before its end a certificate is replaced.
-const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// A development authority with less than this left is replaced at the start.
+const AUTHORITY_LEFT_MIN: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The node has no identity. What was on the disk is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +72,16 @@ pub enum IdentityError {
 
 /// Where certificates come from.
 enum Source {
+    /// This node is the CA.
     Development {
-        authority: Box<DevelopmentAuthority>,
+        authority: Arc<DevelopmentAuthority>,
         id: SpiffeId,
+    },
+    /// The CA is elsewhere: somebody has to ask it.
+    Member {
+        data: PathBuf,
+        web: Option<config::Tls>,
+        wanted: Arc<Notify>,
     },
     Files(config::Tls),
 }
@@ -81,13 +90,19 @@ enum Source {
 struct Current {
     tls: Arc<ServerConfig>,
     not_after: SystemTime,
+    mesh: Option<Credentials>,
 }
 
 /// The node's certificates, and where the next come from.
 pub(crate) struct Identity {
     source: Source,
+    security: Security,
+    /// Its SPIFFE id.
+    pub(crate) spiffe_id: String,
     environment: Arc<Environment>,
     current: ArcSwap<Current>,
+    /// Roots that vouch for members; none outside a cluster.
+    pub(crate) mesh_roots: Vec<CertificateDer<'static>>,
     fingerprint: String,
     /// The roots that clients are to trust, as PEM.
     pub(crate) trust_pem: String,
@@ -110,12 +125,13 @@ impl Identity {
     pub(crate) fn development(
         folder: &Path,
         id: SpiffeId,
+        security: Security,
         environment: Arc<Environment>,
     ) -> Result<Self, IdentityError> {
         let now = environment.now();
         let mut notes = Vec::new();
         let pem = match read_authority(folder)? {
-            Some(pem) if left(&pem, now) > RENEW_BEFORE => pem,
+            Some(pem) if left(&pem, now) > AUTHORITY_LEFT_MIN => pem,
             old => {
                 if old.is_some() {
                     notes.push(
@@ -142,15 +158,20 @@ impl Identity {
         let trust_path = folder.join("trust.pem");
         write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
         let fingerprint = fingerprint(authority.mesh_root().certificate()).to_string();
+        let mesh_roots = vec![authority.mesh_root().certificate().clone()];
+        let spiffe_id = id.to_string();
         let source = Source::Development {
-            authority: Box::new(authority),
+            authority: Arc::new(authority),
             id,
         };
-        let current = source.issue(now)?;
+        let current = source.issue(&security, now)?;
         Ok(Self {
             source,
+            security,
+            spiffe_id,
             environment,
             current: ArcSwap::from_pointee(current),
+            mesh_roots,
             fingerprint,
             trust_pem,
             trust_path: Some(trust_path),
@@ -161,6 +182,8 @@ impl Identity {
     /// An identity from files that the operator keeps.
     pub(crate) fn from_files(
         files: config::Tls,
+        id: SpiffeId,
+        security: Security,
         environment: Arc<Environment>,
     ) -> Result<Self, IdentityError> {
         let trust_pem = match &files.ca {
@@ -179,17 +202,94 @@ impl Identity {
             .last()
             .map(|root| fingerprint(root).to_string())
             .unwrap_or_default();
+        let spiffe_id = id.to_string();
         let source = Source::Files(files);
-        let current = source.issue(environment.now())?;
+        let current = source.issue(&security, environment.now())?;
         Ok(Self {
             source,
+            security,
+            spiffe_id,
             environment,
             current: ArcSwap::from_pointee(current),
+            mesh_roots: Vec::new(),
             fingerprint,
             trust_pem,
             trust_path,
             notes: Vec::new(),
         })
+    }
+
+    /// The identity of a member, from what the cluster gave it; `web` is an HTTPS certificate of the
+    /// operator's own CA where there is one.
+    pub(crate) fn member(
+        data: &Path,
+        membership: &Membership,
+        web: Option<config::Tls>,
+        security: Security,
+        environment: Arc<Environment>,
+    ) -> Result<Self, IdentityError> {
+        let roots = [&membership.mesh_roots[..], &membership.web_roots].concat();
+        let trust_pem = pem::encode_certificates(&roots);
+        let trust_path = data.join("pki").join("trust.pem");
+        write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
+        let fingerprint = membership
+            .mesh_roots
+            .first()
+            .map(|root| fingerprint(root).to_string())
+            .unwrap_or_default();
+        let current = of_member(membership, web.as_ref())?;
+        Ok(Self {
+            source: Source::Member {
+                data: data.to_owned(),
+                web,
+                wanted: Arc::default(),
+            },
+            security,
+            spiffe_id: current
+                .mesh
+                .as_ref()
+                .map(|mesh| mesh.id().to_string())
+                .unwrap_or_default(),
+            environment,
+            current: ArcSwap::from_pointee(current),
+            mesh_roots: membership.mesh_roots.clone(),
+            fingerprint,
+            trust_pem,
+            trust_path: Some(trust_path),
+            notes: Vec::new(),
+        })
+    }
+
+    /// The authority that this node holds.
+    pub(crate) fn authority(&self) -> Option<Arc<DevelopmentAuthority>> {
+        match &self.source {
+            Source::Development { authority, .. } => Some(Arc::clone(authority)),
+            Source::Member { .. } | Source::Files(_) => None,
+        }
+    }
+
+    /// Who this node is in the mesh; nobody outside a cluster.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.current.load().mesh.clone()
+    }
+
+    /// Waits until a certificate is to be asked for; for ever where none has to be.
+    pub(crate) async fn renewal_wanted(&self) {
+        match &self.source {
+            Source::Member { wanted, .. } => wanted.notified().await,
+            Source::Development { .. } | Source::Files(_) => std::future::pending().await,
+        }
+    }
+
+    /// Keeps and uses what the CA has given.
+    pub(crate) fn adopt(&self, membership: &Membership) -> Result<(), IdentityError> {
+        let Source::Member { data, web, .. } = &self.source else {
+            return Ok(());
+        };
+        let current = of_member(membership, web.as_ref())?;
+        membership.write(data)?;
+        self.current.store(Arc::new(current));
+        Ok(())
     }
 
     /// SHA-256 of the root certificate.
@@ -201,6 +301,13 @@ impl Identity {
     pub(crate) fn ca_not_after(&self) -> SystemTime {
         match &self.source {
             Source::Development { authority, .. } => authority.mesh_root().not_after(),
+            Source::Member { .. } => self
+                .mesh_roots
+                .iter()
+                .filter_map(|root| CertificateSummary::parse(root).ok())
+                .map(|root| root.not_after)
+                .max()
+                .unwrap_or_else(|| self.not_after()),
             Source::Files(_) => self.not_after(),
         }
     }
@@ -216,32 +323,74 @@ impl Certificates for Identity {
         self.current.load().not_after
     }
 
-    fn renew_before(&self) -> Duration {
-        RENEW_BEFORE
+    fn check_every(&self) -> Duration {
+        self.security.check_interval
     }
 
-    fn renew(&self) -> Result<(), String> {
+    fn renew_before(&self) -> Duration {
+        self.security.renew_before
+    }
+
+    fn renew(&self) -> Result<Renewal, String> {
+        if let Source::Member { wanted, .. } = &self.source {
+            wanted.notify_one();
+            return Ok(Renewal::Asked);
+        }
         let current = self
             .source
-            .issue(self.environment.now())
+            .issue(&self.security, self.environment.now())
             .map_err(|error| error.to_string())?;
         self.current.store(Arc::new(current));
-        Ok(())
+        Ok(Renewal::Done)
     }
 }
 
 impl Source {
-    fn issue(&self, now: SystemTime) -> Result<Current, IdentityError> {
+    fn issue(&self, security: &Security, now: SystemTime) -> Result<Current, IdentityError> {
         match self {
-            Self::Development { authority, id } => issue_development(authority, id, now),
+            Self::Development { authority, id } => issue_development(authority, id, security, now),
+            Self::Member { data, web, .. } => {
+                let membership = Membership::read(data)?.ok_or_else(|| IdentityError::Content {
+                    path: data.clone(),
+                    reason: "it holds no membership of a cluster".to_owned(),
+                })?;
+                of_member(&membership, web.as_ref())
+            }
             Self::Files(files) => load_files(files),
         }
     }
 }
 
+fn of_member(membership: &Membership, web: Option<&config::Tls>) -> Result<Current, IdentityError> {
+    let mesh = membership.credentials()?;
+    let ends = mesh.not_after();
+    if let Some(files) = web {
+        let current = load_files(files)?;
+        return Ok(Current {
+            not_after: current.not_after.min(ends),
+            mesh: Some(mesh),
+            ..current
+        });
+    }
+    let keys = &membership.keys;
+    let resolver = ByOffer {
+        post_quantum: Some(Arc::new(certified(
+            membership.mesh_chain.clone(),
+            &keys.mesh,
+        )?)),
+        classical: Arc::new(certified(membership.web_chain.clone(), &keys.web)?),
+    };
+    Ok(Current {
+        tls: tls(resolver)?,
+        not_after: ends,
+        mesh: Some(mesh),
+    })
+}
+
 fn issue_development(
     authority: &DevelopmentAuthority,
     id: &SpiffeId,
+    security: &Security,
     now: SystemTime,
 ) -> Result<Current, IdentityError> {
     let failed = |error: &dyn fmt::Display| IdentityError::Issue(error.to_string());
@@ -253,7 +402,7 @@ fn issue_development(
         .not_after()
         .duration_since(now)
         .unwrap_or_default();
-    let lifetime = LEAF_LIFETIME.min(left);
+    let lifetime = security.certificate_lifetime.min(left);
     let mesh_chain = authority
         .issue_mesh_node(
             &CertificateRequest::of_own(&mesh_key),
@@ -272,6 +421,7 @@ fn issue_development(
             now,
         )
         .map_err(|error| failed(&error))?;
+    let mesh = Credentials::new(mesh_chain.clone(), &mesh_key).map_err(|error| failed(&error))?;
     let resolver = ByOffer {
         post_quantum: Some(Arc::new(certified(mesh_chain, &mesh_key)?)),
         classical: Arc::new(certified(web_chain, &web_key)?),
@@ -279,6 +429,7 @@ fn issue_development(
     Ok(Current {
         tls: tls(resolver)?,
         not_after: now + lifetime,
+        mesh: Some(mesh),
     })
 }
 
@@ -310,6 +461,7 @@ fn load_files(files: &config::Tls) -> Result<Current, IdentityError> {
     Ok(Current {
         tls: tls(resolver)?,
         not_after: summary.not_after,
+        mesh: None,
     })
 }
 
@@ -431,7 +583,7 @@ pub(crate) fn refuse_exposed(path: &Path) -> Result<(), IdentityError> {
     Ok(())
 }
 
-fn read_text(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
+pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
     let file = |source| IdentityError::File {
         path: path.to_owned(),
         source,

@@ -13,6 +13,7 @@
 
 mod app;
 pub mod bench;
+mod cluster;
 pub mod config;
 mod demos;
 mod environment;
@@ -36,6 +37,7 @@ mod wiring;
 use std::{io, time::Duration};
 
 pub use caxton_sandbox::{agents_by_map_count, compile_child};
+pub use cluster::{joining::JoinClusterError, start::StartClusterError};
 pub use identity::IdentityError;
 pub use manage::openapi_json;
 pub use parts::StartNodeError;
@@ -74,11 +76,15 @@ pub struct Ended {
 ///
 /// # Errors
 /// It did not start, or its supervision gave up.
-pub async fn run(config: Config, on_ready: impl FnOnce(&Ready)) -> Result<Ended, RunError> {
+pub async fn run(
+    config: Config,
+    join_token: Option<Secret>,
+    on_ready: impl FnOnce(&Ready),
+) -> Result<Ended, RunError> {
     log::start(&config.log);
     let mut signals = Signals::new().map_err(RunError::Signals)?;
     let grace = config.shutdown_grace;
-    let (node, ready) = Node::start(config).await?;
+    let (node, ready) = Node::start(config, join_token).await?;
     on_ready(&ready);
     drop(ready);
     tell_systemd(&[

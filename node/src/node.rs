@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{About, App, Phase},
+    cluster::{self, start::Ground},
     config::{Config, Mode},
     environment::Environment,
     garbage,
@@ -27,10 +28,10 @@ use crate::{
     logs::Logs,
     manage,
     parts::{
-        StartNodeError, compiler, data_folder, history, identity, listen, operator, room,
+        StartNodeError, compiler, data_folder, history, identity, listen, named, operator, room,
         store_options,
     },
-    ready::{Ready, ready},
+    ready::{Ready, Secret, ready},
     store::Store,
     trace::TraceRing,
     wasm::Wasm,
@@ -48,10 +49,14 @@ pub(crate) struct Node {
 
 impl Node {
     /// Starts: store, identity, socket, sandbox, tree, management API; ready is said last.
-    pub(crate) async fn start(config: Config) -> Result<(Self, Ready), StartNodeError> {
+    pub(crate) async fn start(
+        config: Config,
+        join_token: Option<Secret>,
+    ) -> Result<(Self, Ready), StartNodeError> {
         let begun = Environment::instant();
         let environment = Arc::new(Environment::new());
         let mut notes = Vec::new();
+        let config = named(config);
         let folder = data_folder(&config, &environment)?;
         let ephemeral = config.node.ephemeral.then(|| folder.clone());
 
@@ -64,10 +69,24 @@ impl Node {
         if let Ok(agents @ 1..) = orphans {
             tracing::warn!(agents, "what was left of removed agents was cleared up");
         }
-        let (identity, spiffe_id) = identity(&config, &folder, &environment)?;
+        let (identity, cluster) =
+            identity(&config, &folder, &environment, join_token.as_ref()).await?;
         notes.extend(identity.notes.iter().cloned());
         let (operator, api_key, credentials) = operator(&folder, &environment)?;
         let (listener, address) = listen(&config, &mut notes).await?;
+
+        let cluster = cluster::start::start(
+            Ground {
+                config: &config,
+                data: &folder,
+                identity: &identity,
+                store: &store,
+                environment: &environment,
+                cluster,
+            },
+            &mut notes,
+        )
+        .await?;
 
         let (agents_max, agents_max_reason) = room(&config);
         let cores = available_parallelism().map_or(1, usize::from);
@@ -129,7 +148,7 @@ impl Node {
         let (credentials, credentials_now) = watch::channel(credentials);
         let about = About {
             name: config.node.name.clone(),
-            spiffe_id: spiffe_id.clone(),
+            spiffe_id: identity.spiffe_id.clone(),
             development: config.node.mode == Mode::Development,
             address,
             started: environment.now(),
@@ -151,6 +170,7 @@ impl Node {
             environment,
             phase: phase_now,
             identity,
+            cluster,
             about,
             freed: Arc::default(),
             stop: CancellationToken::new(),
@@ -163,6 +183,7 @@ impl Node {
             Arc::clone(&app.freed),
             app.stop.clone(),
         ));
+        app.tasks.spawn(cluster::start::attend(Arc::clone(&app)));
         phase.send_replace(Phase::Ready);
 
         let ready = ready(&app, notes, operator, api_key, begun);
@@ -189,6 +210,9 @@ impl Node {
         }
         let left = app.tree.gateway.under_way();
         app.stop.cancel();
+        if let Some(cluster) = &app.cluster {
+            cluster.stop().await;
+        }
         app.tasks.close();
         let _late = tokio::time::timeout_at(deadline, app.tasks.wait()).await;
         let rest = deadline.saturating_duration_since(tokio::time::Instant::now());

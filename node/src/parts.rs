@@ -26,6 +26,10 @@ use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::{
+    cluster::{
+        joining::{self, JoinClusterError},
+        start::StartClusterError,
+    },
     config::{AgentsMax, Config, Mode},
     environment::Environment,
     history::{self, History, OpenHistoryError, Queue},
@@ -42,6 +46,8 @@ const DEVELOPMENT_DOMAIN: &str = "dev.caxton";
 const OPERATOR: &str = "admin";
 /// Ports that a development node tries beyond the default.
 const PORTS_TRIED: u16 = 100;
+/// Names that a development node tries: node-2 and up.
+const NODES_TRIED: u16 = 100;
 /// Where Linux says how many mappings a process may have.
 const MAP_COUNT_FILE: &str = "/proc/sys/vm/max_map_count";
 /// What Linux allows where it does not say.
@@ -72,6 +78,17 @@ pub enum StartNodeError {
         /// What the system said.
         source: io::Error,
     },
+    /// It has not joined.
+    #[error(transparent)]
+    Join(#[from] JoinClusterError),
+    /// It has no part in its cluster.
+    #[error(transparent)]
+    Cluster(#[from] StartClusterError),
+    /// It is nobody's.
+    #[error(
+        "a production node is a member of a cluster: found one with `caxton cluster init`, join one with --join and --token-file, or set api.tls.certificate and api.tls.key for a node by itself"
+    )]
+    NoCluster,
     /// A limit in the configuration is wrong.
     #[error("limits: {0}")]
     Limits(#[from] LimitError),
@@ -157,22 +174,73 @@ pub(crate) fn store_options(config: &Config) -> Options {
     }
 }
 
-pub(crate) fn identity(
+/// Who the node is, and the cluster's name.
+pub(crate) async fn identity(
     config: &Config,
     folder: &Path,
     environment: &Arc<Environment>,
+    join_token: Option<&Secret>,
 ) -> Result<(Arc<Identity>, String), StartNodeError> {
+    let tls = config.api.tls.clone();
+    let environment = Arc::clone(environment);
+    if let Some(membership) = joining::membership(config, folder, join_token).await? {
+        let cluster = membership.cluster.clone();
+        let identity = Identity::member(
+            folder,
+            &membership,
+            tls,
+            config.security.clone(),
+            environment,
+        )?;
+        return Ok((Arc::new(identity), cluster));
+    }
     let domain: TrustDomain = DEVELOPMENT_DOMAIN
         .parse()
         .map_err(|error| StartNodeError::Name(format!("{DEVELOPMENT_DOMAIN}: {error}")))?;
     let id = SpiffeId::node(domain, config.node.name.as_str())
         .map_err(|error| StartNodeError::Name(error.to_string()))?;
-    let shown = id.to_string();
-    let identity = match &config.api.tls {
-        Some(files) => Identity::from_files(files.clone(), Arc::clone(environment))?,
-        None => Identity::development(&folder.join("pki"), id, Arc::clone(environment))?,
+    let identity = match (tls, config.node.mode) {
+        (Some(files), _) => Identity::from_files(files, id, config.security.clone(), environment)?,
+        (None, Mode::Production) => return Err(StartNodeError::NoCluster),
+        (None, Mode::Development) => Identity::development(
+            &folder.join("pki"),
+            id,
+            config.security.clone(),
+            environment,
+        )?,
     };
-    Ok((Arc::new(identity), shown))
+    Ok((Arc::new(identity), DEVELOPMENT_DOMAIN.to_owned()))
+}
+
+/// A development node that joins without a name of its own takes the first that no process here uses.
+pub(crate) fn named(mut config: Config) -> Config {
+    let chooses = config.node.mode == Mode::Development
+        && !config.mesh.join.0.is_empty()
+        && !config.node.name_explicit
+        && !config.node.data_explicit;
+    let Some(base) = config
+        .node
+        .data
+        .parent()
+        .filter(|_| chooses)
+        .map(Path::to_owned)
+    else {
+        return config;
+    };
+    for number in 2..=NODES_TRIED {
+        let Ok(name) = format!("node-{number}").parse::<Name>() else {
+            continue;
+        };
+        let folder = match config.node.ephemeral {
+            true => base.clone(),
+            false => base.join(name.as_str()),
+        };
+        if config.node.ephemeral || !Store::is_in_use(&folder) {
+            (config.node.name, config.node.data) = (name, folder);
+            return config;
+        }
+    }
+    config
 }
 
 /// The operator's key: made at the first start, kept in the data folder, known to the node by its hash.

@@ -29,6 +29,12 @@ pub struct Ready {
     pub took: Duration,
     /// What an operator should read.
     pub notes: Vec<String>,
+    /// The cluster that it is a member of.
+    pub cluster: Option<String>,
+    /// Where other nodes dial it.
+    pub mesh_address: Option<String>,
+    /// Whether it joined a cluster that another node founded.
+    pub joined: bool,
     /// The operator whose key it is.
     pub operator: String,
     /// The operator's key.
@@ -50,6 +56,12 @@ pub struct Secret(Zeroizing<String>);
 impl Secret {
     pub(crate) const fn new(text: Zeroizing<String>) -> Self {
         Self(text)
+    }
+
+    /// A secret that somebody has read.
+    #[must_use]
+    pub fn of(text: String) -> Self {
+        Self(Zeroizing::new(text))
     }
 
     /// The text, for the one place that needs it.
@@ -94,6 +106,15 @@ pub(crate) fn ready(
         development: app.about.development,
         took: begun.elapsed(),
         notes,
+        cluster: app.cluster.as_ref().map(|cluster| cluster.name.clone()),
+        mesh_address: app
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.mesh.advertised().to_string()),
+        joined: app
+            .cluster
+            .as_ref()
+            .is_some_and(|cluster| cluster.ca.is_none()),
         operator: operator.to_string(),
         api_key,
         trust_pem: app.identity.trust_pem.clone(),

@@ -15,20 +15,28 @@ use crate::{
     ticker::Ticker,
 };
 
-/// How often the certificate is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(60);
+/// What came of renewing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Renewal {
+    /// The next certificate is in use.
+    Done,
+    /// The cluster's CA is being asked for it; the one in use stays until it has answered.
+    Asked,
+}
 
 /// The node's certificate, as its actor sees it.
 pub trait Certificates: Send + Sync + 'static {
     /// When the certificate in use ends.
     fn not_after(&self) -> SystemTime;
-    /// How long before that it is to be replaced.
+    /// How often it is looked at.
+    fn check_every(&self) -> Duration;
+    /// How long before its end it is to be replaced.
     fn renew_before(&self) -> Duration;
     /// Issues another and uses it for new connections; those that are open go on.
     ///
     /// # Errors
     /// Why not; the one in use stays.
-    fn renew(&self) -> Result<(), String>;
+    fn renew(&self) -> Result<Renewal, String>;
 }
 
 /// What the ca actor is told.
@@ -69,7 +77,11 @@ impl Actor for CaActor {
         _myself: ActorRef<Self::Msg>,
         arguments: CaArguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let ticker = Ticker::start(&arguments.mailbox, CHECK_EVERY, || CaMessage::Check);
+        let ticker = Ticker::start(
+            &arguments.mailbox,
+            arguments.certificates.check_every(),
+            || CaMessage::Check,
+        );
         Ok((arguments, ticker))
     }
 
@@ -87,8 +99,10 @@ impl Actor for CaActor {
             certificates.renew_before(),
         );
         if due == Rotation::Renew {
-            certificates.renew()?;
-            tracing::info!("the node's certificate was renewed");
+            match certificates.renew()? {
+                Renewal::Done => tracing::info!("the node's certificate was renewed"),
+                Renewal::Asked => tracing::debug!("the cluster's CA is asked for a certificate"),
+            }
         }
         Ok(())
     }

@@ -3,5 +3,5 @@
 mod actor;
 mod core;
 
-pub use actor::Certificates;
 pub(crate) use actor::{CaActor, CaArguments, CaMessage};
+pub use actor::{Certificates, Renewal};

@@ -2,6 +2,7 @@
 //! here.
 
 mod agent;
+mod cluster;
 mod machine;
 mod message;
 mod node;
@@ -14,6 +15,7 @@ use clap_complete::ArgValueCandidates;
 pub use agent::{
     AgentCommand, AgentRef, Deploy, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,
 };
+pub use cluster::{ClusterCommand, CreateToken, TokenCommand, Wait};
 pub use machine::{
     Api, Bench, BenchPart, Completion, ConfigCommand, ContextAdd, ContextCommand, Demo, Doctor,
     Method, Shell, StoreCommand,
@@ -122,6 +124,12 @@ pub enum Command {
     /// Start a node, list nodes, look inside
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Look at the cluster: who is there, and how it is
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Make and take back tokens to join the cluster with
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Write, deploy and look after agents
     #[command(subcommand)]
     Agent(Box<AgentCommand>),

@@ -74,12 +74,17 @@ pub enum ActorCommand {
   caxton node start                            development node on 127.0.0.1, data kept
   caxton node start --ephemeral                nothing is kept
   caxton node start --listen 127.0.0.1:0       a free port, told when ready
+  caxton node start --join 127.0.0.1:7946      one more on this machine
+  caxton node start --join a:7946 --token-stdin  one more on another
   caxton node start --config /etc/caxton/node.yaml")]
 pub struct Start {
     /// Settings of the node.
     #[command(flatten)]
     pub flags: NodeFlags,
-    /// Write a context under this name when the node is ready; a development node writes `dev`
+    /// Read the join token from standard input
+    #[arg(long, conflicts_with = "token_file", requires = "join")]
+    pub token_stdin: bool,
+    /// Write a context under this name when the node is ready; a development node writes `dev`, or its own where it joins
     #[arg(long, value_name = "NAME")]
     pub write_context: Option<String>,
 }
@@ -102,6 +107,18 @@ pub struct NodeFlags {
     /// Address and port of the management API; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
+    /// Address and port of the mesh; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub mesh_listen: Option<String>,
+    /// Address and port by which other nodes dial this one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub advertise: Option<String>,
+    /// Join the cluster of these members at the first start
+    #[arg(long, value_name = "HOST:PORT[,HOST:PORT]")]
+    pub join: Option<String>,
+    /// Read the join token from this file
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Most agents that may run at once
     #[arg(long, value_name = "N")]
     pub agents_max: Option<u64>,

@@ -4,6 +4,7 @@ mod agent;
 mod api;
 mod bench;
 mod child;
+mod cluster;
 mod config;
 mod context;
 mod deadletter;
@@ -18,6 +19,7 @@ mod node;
 mod project;
 mod send;
 mod templates;
+mod token;
 mod trace;
 
 use std::time::Duration;
@@ -91,6 +93,8 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
     };
     match command {
         Command::Node(command) => node::run(app, command).await,
+        Command::Cluster(command) => cluster::run(app, command).await,
+        Command::Token(command) => token::run(app, command).await,
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,

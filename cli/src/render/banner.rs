@@ -46,6 +46,12 @@ pub struct Facts {
     pub agents_max: u64,
     /// What sets that number.
     pub agents_max_reason: String,
+    /// The cluster that it is a member of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Where other nodes dial it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh_address: Option<String>,
     /// What an operator should read.
     pub notes: Vec<String>,
 }
@@ -130,6 +136,13 @@ fn rows(facts: &Facts, home: Option<&str>, now: Timestamp) -> Vec<(&'static str,
             facts.agents_max_reason.clone(),
         ),
     ];
+    if let (Some(cluster), Some(address)) = (&facts.cluster, &facts.mesh_address) {
+        rows.push((
+            "mesh",
+            address.clone(),
+            format!("cluster {cluster}, QUIC, post-quantum mutual TLS"),
+        ));
+    }
     if let (Some(name), Some(file)) = (&facts.context, &facts.context_file) {
         rows.push((
             "context",

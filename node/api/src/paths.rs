@@ -55,6 +55,18 @@ pub const DEAD_LETTERS: &str = "/api/v1/dead-letters";
 pub const DEAD_LETTER: &str = "/api/v1/dead-letters/{message}";
 /// `POST`: deliver it again.
 pub const DEAD_LETTER_REPLAY: &str = "/api/v1/dead-letters/{message}/replay";
+/// `GET`: the cluster as the node sees it.
+pub const CLUSTER: &str = "/api/v1/cluster";
+/// `GET`: its members.
+pub const MEMBERS: &str = "/api/v1/cluster/members";
+/// `GET`: members as they change, as server-sent events.
+pub const MEMBERS_STREAM: &str = "/api/v1/cluster/members/stream";
+/// `GET`: one member.
+pub const MEMBER: &str = "/api/v1/cluster/members/{member}";
+/// `GET`, `POST`: tokens to join with.
+pub const JOIN_TOKENS: &str = "/api/v1/join-tokens";
+/// `DELETE`: takes one back.
+pub const JOIN_TOKEN: &str = "/api/v1/join-tokens/{token}";
 
 /// Fills the `{…}` parts of a path in order, percent-encoding what is not unreserved (RFC 3986, section 2.3).
 #[must_use]

@@ -162,8 +162,6 @@ pub struct JoinRequest {
     pub secret: [u8; SECRET_BYTES],
     /// The name that it would have.
     pub name: String,
-    /// Host names and addresses for its HTTPS certificate.
-    pub hosts: Vec<String>,
     /// PKCS#10 for its ML-DSA-87 key.
     pub mesh_request: Vec<u8>,
     /// PKCS#10 for its P-384 key.

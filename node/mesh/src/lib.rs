@@ -5,32 +5,33 @@
 //! connections; it opens no file and decides nothing about agents. Time comes from tokio's clock and
 //! wall time from whoever starts it.
 //!
+//! - `mesh`: all of it as a node holds it: start, look, ask, leave, stop
 //! - `transport`: connections: the TLS profile, frames, who is let in
 //! - `join`: becoming a member with a token
 //! - `membership`: who is there: gossip raises suspicion, SWIM gives the verdict
 //! - `trust`: roots and revocations, replaced while it runs
-//! - `vitals`, `watch`: this process as others see it; what is counted and logged
+//! - `watch`: what is counted and logged
 //!
 //! The bytes are specified in docs/mesh.md.
 
 #![forbid(unsafe_code)]
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use futures_util::future::BoxFuture;
 
 pub mod join;
 pub mod membership;
+mod mesh;
 #[cfg(test)]
 mod testing;
 mod transport;
 mod trust;
-mod vitals;
 mod watch;
 
+pub use mesh::{FactError, Mesh, MeshConfig, root_hash};
 pub use transport::{
     endpoint::{DialError, OpenMeshError, Wire},
-    frame::Life,
     peer::CallError,
     refusal::Refusal,
     tls::{Credentials, CredentialsError, provider},
@@ -41,15 +42,24 @@ pub use watch::{Direction, Watch};
 /// A node's name, as its certificate has it.
 pub type PeerName = Arc<str>;
 
+/// Who calls: a member whose name is its certificate's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its name.
+    pub name: PeerName,
+    /// Where its packets come from.
+    pub address: SocketAddr,
+}
+
 /// What the mesh asks of the node that it belongs to.
 pub trait Service: Send + Sync + 'static {
     /// Wall time, for certificates.
     fn now(&self) -> SystemTime;
 
-    /// A request of another member, whose name is its certificate's. An `Err` is told to the peer as it is.
+    /// A request of another member. An `Err` is told to the peer as it is.
     fn call<'a>(
         &'a self,
-        from: &'a PeerName,
+        from: &'a Caller,
         kind: u16,
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, String>>;

@@ -13,13 +13,13 @@ use futures_util::future::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Credentials, PeerName, Service, Trust, Watch, Wire,
+    Caller, Credentials, Service, Trust, Watch, Wire,
     join::Door,
+    membership::{swim::Swim, verdicts::Verdicts},
     transport::{
         endpoint::{Inlets, Net, Parts},
         frame::{Hello, VERSION},
     },
-    vitals::Vitals,
 };
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -68,13 +68,13 @@ impl Service for Echo {
 
     fn call<'a>(
         &'a self,
-        from: &'a PeerName,
+        from: &'a Caller,
         kind: u16,
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, String>> {
         Box::pin(async move {
             match kind {
-                0 => Ok([from.as_bytes(), b":", &body].concat()),
+                0 => Ok([from.name.as_bytes(), b":", &body].concat()),
                 _ => Err("no such kind".to_owned()),
             }
         })
@@ -84,7 +84,7 @@ impl Service for Echo {
 /// A node's transport on a loopback socket of its own.
 pub(crate) struct Node {
     pub(crate) net: Arc<Net>,
-    pub(crate) inlets: Inlets,
+    _inlets: Inlets,
 }
 
 impl Node {
@@ -124,9 +124,14 @@ pub(crate) fn node_with(
     let socket = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (net, inlets) = Net::open(Parts {
         wire: Wire::Udp(socket),
-        credentials,
         trust,
-        vitals: Arc::new(Vitals::new(hello.generation)),
+        verdicts: Arc::new(Verdicts::new(Swim::new(
+            credentials.id().name().into(),
+            hello.generation,
+            1,
+            tokio::time::Instant::now(),
+        ))),
+        credentials,
         hello,
         service: Arc::new(Echo),
         door,
@@ -135,5 +140,8 @@ pub(crate) fn node_with(
         tasks: TaskTracker::new(),
     })
     .unwrap();
-    Node { net, inlets }
+    Node {
+        net,
+        _inlets: inlets,
+    }
 }

@@ -27,7 +27,7 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) async fn start(config: Config) -> Result<Self, BenchError> {
         let grace = config.shutdown_grace;
-        let (node, ready) = Node::start(config).await?;
+        let (node, ready) = Node::start(config, None).await?;
         let operator = format!("operator:{}", ready.operator);
         let operator = operator
             .parse()

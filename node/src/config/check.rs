@@ -13,8 +13,8 @@ use super::{
     limits,
     resolve::{Origin, Resolver},
     sections::{
-        Agents, ApiSettings, Compile, Log, Messages, Metrics, Mode, NodeSettings, Store,
-        TlsSettings, Top, Trace,
+        Agents, ApiSettings, Compile, Log, MeshSettings, Messages, Metrics, Mode, NodeSettings,
+        Security, Seeds, Store, TlsSettings, Top, Trace,
     },
 };
 
@@ -29,6 +29,10 @@ pub struct Config {
     pub node: Node,
     /// The management API.
     pub api: Api,
+    /// The way to the other nodes.
+    pub mesh: Mesh,
+    /// Certificates of the cluster's own CA.
+    pub security: Security,
     /// How long stopping may take before what is left is killed.
     pub shutdown_grace: Duration,
     /// What the node writes about itself.
@@ -55,6 +59,12 @@ pub struct Config {
 pub struct Node {
     /// Its name, unique in the cluster.
     pub name: Name,
+    /// Whether somebody chose the name; a development node that joins takes the next free one otherwise.
+    pub name_explicit: bool,
+    /// Whether somebody chose the folder.
+    pub data_explicit: bool,
+    /// Where development nodes of one user leave the way in for each other; none without a home.
+    pub doors: Option<PathBuf>,
     /// What it is for.
     pub mode: Mode,
     /// The folder of store and keys. Of an ephemeral node: the folder in which it makes a fresh one.
@@ -87,6 +97,24 @@ pub struct Api {
     pub tls: Option<Tls>,
 }
 
+/// The way to the other nodes: QUIC on one UDP port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mesh {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether somebody chose that address; a development node may take the next free port otherwise.
+    pub listen_explicit: bool,
+    /// Where others dial it, if not where it listens.
+    pub advertise: Option<SocketAddr>,
+    /// Members to ask for the way in.
+    pub join: Seeds,
+    /// A file with the join token.
+    pub token_file: Option<PathBuf>,
+    /// How often connections get fresh keys.
+    pub key_rotation_interval: Duration,
+}
+
 /// A certificate of the operator's own CA. Paths: the node reads them and checks their rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,6 +132,8 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
     let node = NodeSettings::read(from);
     let api = ApiSettings::read(from);
     let tls = TlsSettings::read(from);
+    let mesh = MeshSettings::read(from);
+    let security = Security::read(from);
     let top = Top::read(from);
     let log = Log::read(from);
     let messages = Messages::read(from);
@@ -122,13 +152,18 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
         check_compile(from, compile);
     }
     let tls = tls.map(|tls| check_tls(from, tls));
-    if let (Some(node), Some(api)) = (&node, &api) {
-        check_door(from, node.mode, api.listen);
+    if let (Some(node), Some(api), Some(mesh)) = (&node, &api, &mesh) {
+        check_door(from, node.mode, api.listen, mesh);
+    }
+    if let Some(security) = &security {
+        check_security(from, security);
     }
     let node = node.and_then(|node| check_node(from, node));
     Some(Config {
         node: node?,
         api: api_of(from, api?, tls?),
+        mesh: mesh_of(from, mesh?),
+        security: security?,
         shutdown_grace: top?.shutdown_grace,
         log: log?,
         messages: messages?,
@@ -197,23 +232,56 @@ fn check_tls(from: &mut Resolver<'_>, tls: TlsSettings) -> Option<Tls> {
 
 /// SECURITY: a development node's CA key lies beside its certificates, and its first operator is made
 /// without asking. So nobody but this machine may reach it.
-fn check_door(from: &mut Resolver<'_>, mode: Mode, listen: SocketAddr) {
-    let has_tls =
-        ["api.tls.certificate", "api.tls.key", "api.tls.ca"].map(|key| from.is_given(key));
+fn check_door(from: &mut Resolver<'_>, mode: Mode, listen: SocketAddr, mesh: &MeshSettings) {
     match mode {
         Mode::Development if !listen.ip().is_loopback() => from.contradiction(
             &["api.listen"],
             format!("a development node listens on loopback addresses alone, and `{listen}` is none"),
-            "set `node.mode: production` with `api.tls.certificate` and `api.tls.key` of your own CA, or stay on \
-             127.0.0.1 and come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`",
+            "set `node.mode: production` and found a cluster with `caxton cluster init`, or stay on 127.0.0.1 and \
+             come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`",
         ),
-        // Where one of the files was given, `check_tls` names the missing one.
-        Mode::Production if !has_tls.contains(&true) => from.contradiction(
-            &["node.mode"],
-            "a production node needs a certificate of your own CA",
-            "set `api.tls.certificate` and `api.tls.key` to its PEM files",
+        Mode::Development if !mesh.listen.ip().is_loopback() => from.contradiction(
+            &["mesh.listen"],
+            format!("a development node listens on loopback addresses alone, and `{}` is none", mesh.listen),
+            "set `node.mode: production` and found a cluster with `caxton cluster init`",
         ),
         Mode::Development | Mode::Production => {}
+    }
+    let nowhere = mesh.listen.ip().is_unspecified() && mesh.advertise.is_none();
+    if nowhere && mesh.join.0.is_empty() {
+        from.contradiction(
+            &["mesh.advertise", "mesh.listen"],
+            format!("others cannot dial `{}`", mesh.listen),
+            "set `mesh.advertise` to the address by which other nodes reach this one",
+        );
+    }
+}
+
+fn check_security(from: &mut Resolver<'_>, security: &Security) {
+    if security.renew_before >= security.certificate_lifetime {
+        from.contradiction(
+            &["security.renew_before", "security.certificate_lifetime"],
+            "`security.renew_before` must be below `security.certificate_lifetime`",
+            "a certificate would be replaced as soon as it is issued",
+        );
+    }
+    if security.check_interval >= security.renew_before {
+        from.contradiction(
+            &["security.check_interval", "security.renew_before"],
+            "`security.check_interval` must be below `security.renew_before`",
+            "a certificate could end between two looks at it",
+        );
+    }
+}
+
+fn mesh_of(from: &Resolver<'_>, mesh: MeshSettings) -> Mesh {
+    Mesh {
+        listen: mesh.listen,
+        listen_explicit: from.origin("mesh.listen") != Origin::Default,
+        advertise: mesh.advertise,
+        join: mesh.join,
+        token_file: mesh.token_file,
+        key_rotation_interval: mesh.key_rotation_interval,
     }
 }
 
@@ -238,6 +306,7 @@ fn check_node(from: &mut Resolver<'_>, node: NodeSettings) -> Option<Node> {
             "remove one of the two",
         );
     }
+    let data_explicit = data.is_some();
     let data = data.or_else(|| data_by_default(from.environment, mode, ephemeral, &name));
     let Some(data) = data else {
         from.contradiction(
@@ -248,8 +317,12 @@ fn check_node(from: &mut Resolver<'_>, node: NodeSettings) -> Option<Node> {
         return None;
     };
     from.show("node.data", data.display().to_string());
+    let base = base_folder(from.environment, "XDG_DATA_HOME", ".local/share");
     Some(Node {
         name,
+        name_explicit: from.is_given("node.name"),
+        data_explicit,
+        doors: base.map(|base| base.join("caxton/dev/doors")),
         mode,
         data,
         ephemeral,

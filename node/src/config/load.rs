@@ -35,6 +35,14 @@ pub struct Flags {
     pub ephemeral: bool,
     /// `--listen`: `api.listen`.
     pub listen: Option<String>,
+    /// `--mesh-listen`: `mesh.listen`.
+    pub mesh_listen: Option<String>,
+    /// `--advertise`: `mesh.advertise`.
+    pub advertise: Option<String>,
+    /// `--join`: `mesh.join`.
+    pub join: Option<String>,
+    /// `--token-file`: `mesh.token_file`.
+    pub token_file: Option<PathBuf>,
     /// `--log-level`: `log.level`.
     pub log_level: Option<String>,
     /// `--log-format`: `log.format`.
@@ -243,6 +251,9 @@ impl Flags {
             ("data", "node.data", data),
             ("ephemeral", "node.ephemeral", ephemeral),
             ("listen", "api.listen", self.listen.clone()),
+            ("mesh-listen", "mesh.listen", self.mesh_listen.clone()),
+            ("advertise", "mesh.advertise", self.advertise.clone()),
+            ("join", "mesh.join", self.join.clone()),
             ("log-level", "log.level", self.log_level.clone()),
             ("log-format", "log.format", self.log_format.clone()),
             ("agents-max", "agents.max", agents_max),

@@ -9,7 +9,9 @@ use caxton_capabilities::Name;
 use super::{
     resolve::Resolver,
     units::{Wrong, parse_count},
-    values::{Given, Words, bytes, count, duration, parsed, path, socket_address, word},
+    values::{
+        Given, Words, bytes, count, duration, optional_address, parsed, path, socket_address, word,
+    },
 };
 
 /// Writes a section's struct, its keys and how it is read from one list of lines
@@ -92,6 +94,38 @@ words! {
     }
 }
 
+/// Members to ask for the way in, each `HOST:PORT`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seeds(pub Vec<String>);
+
+/// A list of members is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write `HOST:PORT`, or several with commas between them")]
+pub struct ParseSeedsError;
+
+impl std::str::FromStr for Seeds {
+    type Err = ParseSeedsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let seed = |part: &str| {
+            let part = part.trim();
+            let (host, port) = part.rsplit_once(':').ok_or(ParseSeedsError)?;
+            let plain = !host.is_empty() && !host.contains(char::is_whitespace);
+            match port.parse::<u16>() {
+                Ok(1..) if plain => Ok(part.to_owned()),
+                Ok(_) | Err(_) => Err(ParseSeedsError),
+            }
+        };
+        text.split(',')
+            .map(seed)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
 /// How many agents a node runs at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentsMax {
@@ -136,6 +170,29 @@ const fn mins(count: u64) -> Duration {
 
 const fn hours(count: u64) -> Duration {
     mins(count * 60)
+}
+
+section! {
+    /// The section `mesh` as it is written.
+    pub(super) struct MeshSettings in "mesh." {
+        listen: SocketAddr = "127.0.0.1:7946", socket_address;
+        advertise: Option<SocketAddr> = "", optional_address;
+        join: Seeds = "", parsed;
+        token_file: Option<PathBuf> = "", path;
+        key_rotation_interval: Duration = "24h", duration(secs(1), hours(24 * 30));
+    }
+}
+
+section! {
+    /// Certificates of the cluster's own CA.
+    pub struct Security in "security." {
+        /// How long a node's certificate holds.
+        certificate_lifetime: Duration = "90d", duration(mins(1), hours(24 * 398));
+        /// How long before its end a certificate is replaced.
+        renew_before: Duration = "30d", duration(secs(10), hours(24 * 397));
+        /// How often the node looks at its certificate.
+        check_interval: Duration = "1m", duration(secs(1), hours(24));
+    }
 }
 
 section! {
@@ -279,6 +336,8 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
         NodeSettings::KEYS,
         ApiSettings::KEYS,
         TlsSettings::KEYS,
+        MeshSettings::KEYS,
+        Security::KEYS,
         Top::KEYS,
         Log::KEYS,
         Messages::KEYS,

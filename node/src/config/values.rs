@@ -99,6 +99,14 @@ pub(super) fn socket_address(given: Given<'_>) -> Result<SocketAddr, Wrong> {
     })
 }
 
+/// An IP address and a port, or nothing.
+pub(super) fn optional_address(given: Given<'_>) -> Result<Option<SocketAddr>, Wrong> {
+    match given.text {
+        "" => Ok(None),
+        _ => socket_address(given).map(Some),
+    }
+}
+
 /// A path, or nothing. In a file it starts from the file's folder.
 pub(super) fn path(given: Given<'_>) -> Result<Option<PathBuf>, Wrong> {
     if given.text.is_empty() {

@@ -20,9 +20,9 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actors, agents, dead_letters, deploy,
+    actors, agents, cluster, dead_letters, deploy,
     extract::{Caller, NoQuery},
-    grammar, health, logs, messages, metrics, nodes,
+    grammar, health, join_tokens, logs, messages, metrics, nodes,
     plane::{Plane, Shared},
     problem::PROBLEM_JSON,
     programs, traces,
@@ -75,7 +75,16 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(traces::get_trace))
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(dead_letters::get_dead_letter))
-        .routes(routes!(dead_letters::replay_dead_letter));
+        .routes(routes!(dead_letters::replay_dead_letter))
+        .routes(routes!(cluster::get_cluster))
+        .routes(routes!(cluster::list_members))
+        .routes(routes!(cluster::stream_members))
+        .routes(routes!(cluster::get_member))
+        .routes(routes!(
+            join_tokens::list_join_tokens,
+            join_tokens::make_join_token
+        ))
+        .routes(routes!(join_tokens::revoke_join_token));
     let document = all.get_openapi_mut();
     grammar::bodies(document);
     for (path, item) in &mut document.paths.paths {

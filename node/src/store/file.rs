@@ -143,6 +143,12 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, OpenStoreError> {
     Ok(path)
 }
 
+/// Whether another process has the store in `folder` open. A folder without a store is free.
+pub(super) fn is_in_use(folder: &Path) -> bool {
+    File::open(folder.join(DATABASE_FILE))
+        .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+}
+
 /// Makes an empty store beside its place and moves it there once it is whole. So a crash leaves either
 /// no store or an empty one, and a file that is too short is never taken for a new one.
 fn create(folder: &Path, path: &Path) -> Result<(), OpenStoreError> {

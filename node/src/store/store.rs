@@ -161,6 +161,12 @@ impl Store {
         })
     }
 
+    /// Whether another process has the store in `folder` open.
+    #[must_use]
+    pub fn is_in_use(folder: &Path) -> bool {
+        file::is_in_use(folder)
+    }
+
     /// Finishes what was sent before, closes the database and waits for the thread to end. Later calls
     /// answer [`LedgerError::Closed`]. Blocks for about one flush; closing twice does nothing.
     pub fn close(&self) {

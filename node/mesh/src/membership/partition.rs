@@ -33,6 +33,18 @@ pub enum Side {
     Isolated,
 }
 
+impl Side {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Majority => "majority",
+            Self::Minority => "minority",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
 /// The side, and what was agreed.
 #[derive(Debug)]
 pub struct Partition {

@@ -58,7 +58,6 @@ pub(crate) struct Peer {
     pub(crate) hello: Hello,
     pub(crate) connection: Connection,
     pub(crate) dialled: bool,
-    pub(crate) since: Instant,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     gossip_out: Arc<Semaphore>,
     gossip_in: Mutex<Bucket>,
@@ -74,7 +73,7 @@ impl Link for Arc<Peer> {
     }
 
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(self, other)
+        Self::ptr_eq(self, other)
     }
 }
 
@@ -93,7 +92,6 @@ impl Peer {
             hello,
             connection,
             dialled,
-            since: now,
             chain,
             gossip_out: Arc::new(Semaphore::new(GOSSIP_OUT_MAX)),
             gossip_in: Mutex::new(Bucket::new(rate, burst, now)),

@@ -13,6 +13,8 @@ use super::{
     peer::Peer,
 };
 
+use crate::Caller;
+
 /// From the opening of a stream to the end of what it says.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// A relay asks no longer than the one who asked it waits.
@@ -117,7 +119,9 @@ async fn both_ways(net: &Arc<Net>, peer: &Peer, mut send: SendStream, mut receiv
 
 async fn answer(net: &Arc<Net>, peer: &Peer, request: Request) -> Reply {
     match request {
-        Request::Ping { suspected } => Reply::Alive(net.vitals.answer(suspected)),
+        Request::Ping { suspected } => {
+            Reply::Alive(net.verdicts.answer(&peer.name, suspected, Instant::now()))
+        }
         Request::PingFor { member, suspected } => {
             let member: crate::PeerName = member.into();
             // SECURITY: only a member that we know already is dialled for another.
@@ -136,9 +140,15 @@ async fn answer(net: &Arc<Net>, peer: &Peer, request: Request) -> Reply {
                 Err(_full) => Reply::Refused("busy".to_owned()),
             }
         }
-        Request::Call { kind, body } => match net.service.call(&peer.name, kind, body).await {
-            Ok(answer) => Reply::Answer(answer),
-            Err(reason) => Reply::Refused(reason),
-        },
+        Request::Call { kind, body } => {
+            let caller = Caller {
+                name: Arc::clone(&peer.name),
+                address: peer.address(),
+            };
+            match net.service.call(&caller, kind, body).await {
+                Ok(answer) => Reply::Answer(answer),
+                Err(reason) => Reply::Refused(reason),
+            }
+        }
     }
 }

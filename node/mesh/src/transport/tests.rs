@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     endpoint::DialError,
-    frame::{Life, Reply, Request},
+    frame::{Reply, Request},
     peer::CallError,
     tls::Expected,
 };
 use crate::{
     PeerName,
+    membership::Life,
     testing::{Ca, Node, hello, node},
 };
 

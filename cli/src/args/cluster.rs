@@ -1,0 +1,97 @@
+//! `caxton cluster …` and `caxton token …`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
+
+use super::{Paging, Watching};
+use crate::{complete, values::parse_duration};
+
+/// `caxton cluster …`.
+#[derive(Subcommand, Debug)]
+pub enum ClusterCommand {
+    /// Say how the cluster is, as the node sees it
+    #[command(
+        after_help = "Examples:\n  caxton cluster status\n  caxton cluster status --wait healthy --timeout 30s   for scripts: exit 0 once it is"
+    )]
+    Status {
+        /// Wait until the cluster is in this state
+        #[arg(long, value_name = "STATE")]
+        wait: Option<Wait>,
+        /// How long to wait at most
+        #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_duration, requires = "wait")]
+        timeout: Duration,
+        /// Looking again.
+        #[command(flatten)]
+        watching: Watching,
+    },
+    /// List the members: state, address, agents, load, version, certificate
+    #[command(visible_alias = "ls")]
+    Members {
+        /// Cutting the list short.
+        #[command(flatten)]
+        paging: Paging,
+        /// Looking again.
+        #[command(flatten)]
+        watching: Watching,
+    },
+    /// Show everything about one member
+    Inspect {
+        /// Its name
+        #[arg(add = ArgValueCandidates::new(complete::members))]
+        member: String,
+    },
+    /// Show members as they come and go, until Ctrl-C
+    Watch,
+}
+
+/// A state of the cluster to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Every agreed member is alive
+    Healthy,
+}
+
+/// `caxton token …`.
+#[derive(Subcommand, Debug)]
+pub enum TokenCommand {
+    /// Make a token and print it: one line to paste on the new machine
+    #[command(
+        after_help = "Examples:\n  caxton token create --join                            one node, within an hour\n  caxton token create --join --ttl 10m --uses 3\n  caxton token create --join -q | ssh NEW caxton node start --join HOST:7946 --token-stdin"
+    )]
+    Create(CreateToken),
+    /// List tokens, without their secrets
+    #[command(visible_alias = "ls")]
+    List {
+        /// Tokens to join a cluster with
+        #[arg(long, required = true)]
+        join: bool,
+        /// Cutting the list short.
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Take a token back; who came with it stays
+    Revoke {
+        /// A token to join a cluster with
+        #[arg(long, required = true)]
+        join: bool,
+        /// Its id
+        #[arg(add = ArgValueCandidates::new(complete::join_tokens))]
+        id: String,
+    },
+}
+
+/// `caxton token create`.
+#[derive(Args, Clone, Debug)]
+pub struct CreateToken {
+    /// A token to join the cluster with
+    #[arg(long, required = true)]
+    pub join: bool,
+    /// How long it holds, 1m to 30d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    pub ttl: Duration,
+    /// How many nodes it lets in, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub uses: u32,
+}

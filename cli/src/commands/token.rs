@@ -1,0 +1,63 @@
+//! `caxton token …`: tokens to join a cluster with.
+
+use caxton_api::{
+    paths,
+    types::{JoinToken, NewJoinToken},
+};
+use reqwest::Method;
+
+use super::App;
+use crate::{
+    args::{CreateToken, TokenCommand},
+    client::Request,
+    error::CliError,
+    exit::Exit,
+    render::shapes,
+};
+
+pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliError> {
+    let client = app.client()?;
+    match command {
+        TokenCommand::Create(args) => create(app, args).await,
+        TokenCommand::List { paging, .. } => {
+            let tokens: Vec<JoinToken> = client
+                .list(Request::get(paths::JOIN_TOKENS), paging.limit)
+                .await?;
+            app.terminal.list(&shapes::JOIN_TOKEN, &tokens)?;
+            Ok(Exit::Ok)
+        }
+        TokenCommand::Revoke { id, .. } => {
+            let path = paths::fill(paths::JOIN_TOKEN, &[&id]);
+            let answer = client
+                .call_or_empty(Request::new(Method::DELETE, path))
+                .await?;
+            super::agent::outcome(app, &answer, &format!("{id} lets nobody in any more"))?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// People and pipes get the one line to paste; documents get all that is known of it.
+async fn create(app: &App, args: CreateToken) -> Result<Exit, CliError> {
+    let new = NewJoinToken {
+        ttl_s: Some(args.ttl.as_secs()),
+        uses: Some(args.uses),
+    };
+    let request = Request::new(Method::POST, paths::JOIN_TOKENS).json(&new)?;
+    let made: JoinToken = app.client()?.call(request).await?;
+    if !app.terminal.format.is_human() {
+        app.terminal.item(&shapes::JOIN_TOKEN, &made)?;
+        return Ok(Exit::Ok);
+    }
+    app.terminal
+        .line(made.token.as_deref().unwrap_or_default())?;
+    let nodes = match args.uses {
+        1 => "one node".to_owned(),
+        several => format!("{several} nodes"),
+    };
+    let ttl = args.ttl;
+    app.terminal.hint(&format!(
+        "  lets in {nodes} within {ttl:?}; a secret: shown this once\n  next  caxton node start --join HOST:PORT --token-stdin    on the new machine"
+    ));
+    Ok(Exit::Ok)
+}

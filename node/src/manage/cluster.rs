@@ -1,0 +1,213 @@
+//! The cluster as this node sees it, and its members.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, response::Response};
+use caxton_api::{
+    paths,
+    types::{ClusterStatus, Member, Page},
+};
+use caxton_mesh::membership::{self, SharedView, Side, State as Standing};
+use tokio::sync::watch;
+
+use super::{
+    convert::{count, rfc3339, rfc3339_ms},
+    extract::{Asked, Caller, NoQuery, Part, shown},
+    nodes::PageQuery,
+    page::{limit, page},
+    plane::{Permitted, Shared},
+    problem::{Answer, Failure},
+    streams::{self, Next, Source},
+};
+use crate::cluster::start::{CA_FACT, Cluster};
+
+/// This node's part in a cluster.
+pub(super) fn part<'a>(node: &'a Permitted<'_>) -> Answer<&'a Cluster> {
+    node.cluster
+        .as_ref()
+        .ok_or_else(|| Failure::not_found("this node belongs to no cluster".to_owned()))
+}
+
+/// Shows the cluster as this node sees it.
+#[utoipa::path(get, path = paths::CLUSTER, tag = "cluster",
+    responses((status = 200, description = "The cluster", body = ClusterStatus)))]
+pub(super) async fn get_cluster(
+    State(plane): Shared,
+    caller: Caller,
+    _none: NoQuery,
+) -> Answer<Json<ClusterStatus>> {
+    let node = plane.read_node(&caller)?;
+    let cluster = part(&node)?;
+    let view = cluster.mesh.view().borrow().clone();
+    let of = |state| view.of(state).count();
+    let (alive, suspect, down) = (
+        of(Standing::Alive),
+        of(Standing::Suspect),
+        of(Standing::Down),
+    );
+    let state = match view.side {
+        Side::Majority if suspect + down == 0 && alive >= view.agreed => "healthy",
+        Side::Majority => "degraded",
+        Side::Minority => "minority",
+        Side::Isolated => "isolated",
+    };
+    Ok(Json(ClusterStatus {
+        name: cluster.name.clone(),
+        node: node.about.name.to_string(),
+        state: state.to_owned(),
+        agreed: count(view.agreed),
+        alive: count(alive),
+        suspect: count(suspect),
+        down: count(down),
+        mesh_address: cluster.mesh.advertised().to_string(),
+        ca_fingerprint: node.identity.ca_fingerprint(),
+        is_ca: cluster.ca.is_some(),
+        local_health: view.local_health,
+        gossip_restarts: view.gossip_restarts,
+        refused: cluster.mesh.watch().refusals().values().sum(),
+    }))
+}
+
+/// Lists the members.
+#[utoipa::path(get, path = paths::MEMBERS, tag = "cluster", params(PageQuery),
+    responses((status = 200, description = "A page of members, by name", body = Page<Member>)))]
+pub(super) async fn list_members(
+    State(plane): Shared,
+    caller: Caller,
+    Asked(asked): Asked<PageQuery>,
+) -> Answer<Json<Page<Member>>> {
+    let limit = limit(asked.limit)?;
+    let node = plane.read_node(&caller)?;
+    let cluster = part(&node)?;
+    let view = cluster.mesh.view().borrow().clone();
+    let after = asked.cursor.unwrap_or_default();
+    let members: Vec<Member> = view
+        .members
+        .iter()
+        .filter(|member| *member.name > *after.as_str())
+        .take(limit + 1)
+        .map(|member| shape(cluster, member))
+        .collect();
+    Ok(Json(page(members, limit, |member| member.name.clone())))
+}
+
+/// Shows one member.
+#[utoipa::path(get, path = paths::MEMBER, tag = "cluster",
+    params(("member" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The member", body = Member)))]
+pub(super) async fn get_member(
+    State(plane): Shared,
+    caller: Caller,
+    Part(name): Part,
+    _none: NoQuery,
+) -> Answer<Json<Member>> {
+    let node = plane.read_node(&caller)?;
+    let cluster = part(&node)?;
+    let view = cluster.mesh.view().borrow().clone();
+    let member = view
+        .member(&name)
+        .ok_or_else(|| Failure::not_found(format!("there is no member `{}`", shown(&name))))?;
+    Ok(Json(shape(cluster, member)))
+}
+
+/// Tells every member at first, and then each that changes.
+#[utoipa::path(get, path = paths::MEMBERS_STREAM, tag = "cluster",
+    responses((status = 200, description = "Server-sent events `member`", body = Member, content_type = "text/event-stream")))]
+pub(super) async fn stream_members(
+    State(plane): Shared,
+    caller: Caller,
+    _none: NoQuery,
+) -> Answer<Response> {
+    let node = plane.read_node(&caller)?;
+    part(&node)?;
+    let changes = Changes {
+        app: Arc::clone(&node),
+        view: part(&node)?.mesh.view(),
+        told: BTreeMap::new(),
+        waiting: Vec::new(),
+        number: 0,
+        begun: false,
+    };
+    let standing = streams::Standing {
+        rights: vec![node.right().clone()],
+        plane: Arc::clone(&plane),
+        caller,
+    };
+    let place = plane.stream_place()?;
+    Ok(streams::answer(changes, standing, node.stop.clone(), place))
+}
+
+/// Members as they change.
+struct Changes {
+    app: Arc<crate::app::App>,
+    view: watch::Receiver<SharedView>,
+    told: BTreeMap<String, Member>,
+    waiting: Vec<Member>,
+    number: u64,
+    begun: bool,
+}
+
+impl Source for Changes {
+    type Item = Member;
+    const EVENT: &'static str = "member";
+
+    /// # Cancel safety
+    /// What was taken from the view waits here until it is told.
+    async fn next(&mut self) -> Next<Member> {
+        loop {
+            if let Some(member) = self.waiting.pop() {
+                self.number += 1;
+                return Next::Item(self.number, member);
+            }
+            if self.begun && self.view.changed().await.is_err() {
+                return Next::End;
+            }
+            self.begun = true;
+            let Some(cluster) = &self.app.cluster else {
+                return Next::End;
+            };
+            let view = self.view.borrow_and_update().clone();
+            for member in view.members.iter().rev() {
+                let member = shape(cluster, member);
+                let before = self.told.get(&member.name);
+                // What is told each second anew, as load is, is no change that anybody waits for.
+                let is_news = before.is_none_or(|before| {
+                    (&before.state, before.generation, before.is_connected)
+                        != (&member.state, member.generation, member.is_connected)
+                });
+                if is_news {
+                    self.told.insert(member.name.clone(), member.clone());
+                    self.waiting.push(member);
+                }
+            }
+        }
+    }
+}
+
+fn shape(cluster: &Cluster, member: &membership::Member) -> Member {
+    let fact = |key: &str| member.facts.get(key).cloned();
+    let number = |key: &str| fact(key).and_then(|text| text.parse::<u64>().ok());
+    let shown = match member.is_own {
+        true => Some(rfc3339(cluster.mesh.credentials().not_after())),
+        false => cluster
+            .mesh
+            .certificate_of(&member.name)
+            .map(|certificate| rfc3339(certificate.not_after)),
+    };
+    Member {
+        name: member.name.to_string(),
+        state: member.state.word().to_owned(),
+        is_own: member.is_own,
+        address: member.address.map(|address| address.to_string()),
+        api: fact("api"),
+        agents: number("agents"),
+        load: fact("load"),
+        version: fact("version"),
+        is_ca: member.facts.contains_key(CA_FACT),
+        certificate_expires_at: shown.or_else(|| number("certificate").map(rfc3339_ms)),
+        generation: member.life.generation,
+        incarnation: member.life.incarnation,
+        is_connected: member.is_connected,
+        is_relayed: member.is_relayed,
+    }
+}
