@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::{
     health::LocalHealth,
     member::{Hidden, Member, Question, Turn},
-    words::{Life, State},
+    words::State,
 };
+use crate::Life;
 
 /// A question is put again this often until it is answered.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(300);

@@ -40,6 +40,11 @@ fn who_left_is_asked_again_only_for_a_later_generation() {
     rig.quiet("x");
     rig.event(Event::Lost { member: name("y") });
     rig.ticks(20_000);
+    rig.event(Event::Up {
+        member: name("x"),
+        life: life(7, 9),
+    });
+    rig.ticks(1_000);
     assert_eq!((rig.state("x"), rig.pings("x")), (Some(State::Left), 0));
     rig.seen("x", life(8, 0));
     rig.ticks(100);
@@ -97,10 +102,10 @@ fn two_that_hold_each_other_down_find_together_without_gossip() {
         Some(Some(life(7, 0)))
     );
     rig.effects.clear();
-    rig.event(Event::Pinged {
-        by: name("x"),
-        accused: None,
-    }); // It asks us: a reason to ask it.
+    rig.event(Event::Up {
+        member: name("x"),
+        life: life(7, 0),
+    }); // It found us: a reason to ask it.
     rig.ticks(300);
     assert_eq!(rig.pings("x"), 1);
 }
