@@ -22,6 +22,8 @@ use futures_util::future::BoxFuture;
 pub mod join;
 pub mod membership;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod testing;
 mod transport;
 mod trust;

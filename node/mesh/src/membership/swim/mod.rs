@@ -26,7 +26,7 @@
 //! | down | alive | it answered the accusation itself |
 //! | any | left | it said so, for this life or a later one; a later generation may come back |
 
-pub(super) mod chance;
+pub(crate) mod chance;
 mod core;
 mod health;
 mod member;

@@ -46,6 +46,28 @@ fn a_name_in_gossip_is_no_member_until_it_answers() {
 }
 
 #[test]
+fn who_greets_is_asked_and_no_stranger() {
+    let mut rig = Rig::new();
+    rig.seen("b", life(7, 0));
+    for member in ["a", "b"] {
+        rig.event(Event::Up {
+            member: name(member),
+            life: life(7, 0),
+        });
+        assert_eq!(
+            rig.state(member),
+            Some(State::Suspect),
+            "a greeting is no answer"
+        );
+    }
+    rig.ticks(100);
+    for member in ["a", "b"] {
+        rig.answer(member, life(7, 0));
+        assert_eq!(rig.state(member), Some(State::Alive));
+    }
+}
+
+#[test]
 fn a_suspect_is_accused_directly_and_through_three_others() {
     let mut rig = Rig::suspecting(&["a", "b", "c", "d", "e", "x"], "x");
     rig.ticks_with(200, &["a", "b", "c", "d", "e"]);
