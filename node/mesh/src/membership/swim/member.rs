@@ -102,7 +102,7 @@ impl Member {
     /// Its heartbeat moved in gossip, somebody says. `Some` if its standing changed.
     pub(super) fn seen(&mut self, now: Instant, life: Life) -> Option<Turn> {
         let known = self.standing.life.generation;
-        if self.hidden == Some(Hidden::Removed) || life.generation < known {
+        if life.generation < known {
             return None; // Echoes of an earlier life, kept somewhere.
         }
         let restarted = life.generation > known;

@@ -127,7 +127,7 @@ pub enum Effect {
         /// As in `Ping`.
         accuse: Option<Life>,
     },
-    /// What we hold of a member changed.
+    /// What we hold of a member changed. Not told: a higher incarnation alone, of one that stays alive.
     Became {
         /// Of whom.
         member: Arc<str>,
