@@ -10,7 +10,7 @@
 //! - `join`: becoming a member with a token
 //! - `membership`: who is there: gossip raises suspicion, SWIM gives the verdict
 //! - `trust`: roots and revocations, replaced while it runs
-//! - `watch`: what is counted and logged
+//! - `vitals`, `watch`: this process as others see it; what is counted and logged
 //!
 //! The bytes are specified in docs/mesh.md.
 
@@ -24,14 +24,18 @@ pub mod join;
 pub mod membership;
 mod mesh;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod testing;
 mod transport;
 mod trust;
+mod vitals;
 mod watch;
 
 pub use mesh::{FactError, Mesh, MeshConfig, root_hash};
 pub use transport::{
     endpoint::{DialError, OpenMeshError, Wire},
+    frame::Life,
     peer::CallError,
     refusal::Refusal,
     tls::{Credentials, CredentialsError, provider},

@@ -4,19 +4,20 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use caxton_pki::{CertificateSummary, fingerprint};
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     CallError, Credentials, DialError, OpenMeshError, PeerName, Service, Trust, Watch, Wire,
     join::Door,
-    membership::{Facts, Membership, SharedView, swim::Swim, verdicts::Verdicts},
+    membership::{Facts, Membership, SharedView},
     transport::{
         endpoint::{self, Net},
         frame::{Hello, Reply, Request, VERSION},
         refusal::shown,
         tls::Expected,
     },
+    vitals::Vitals,
 };
 
 /// Facts that a node may tell of itself.
@@ -99,11 +100,9 @@ impl Mesh {
             boot: config.boot,
             advertise: config.advertise,
         };
-        let name: PeerName = config.credentials.id().name().into();
-        let swim = Swim::new(name, config.generation, config.seed, Instant::now());
         let (net, inlets) = Net::open(endpoint::Parts {
             wire: config.wire,
-            verdicts: Arc::new(Verdicts::new(swim)),
+            vitals: Arc::new(Vitals::new(config.generation)),
             credentials: config.credentials,
             trust: config.trust,
             hello,
@@ -124,6 +123,7 @@ impl Mesh {
             inlets,
             config.cluster,
             (seeds, config.agreed),
+            config.seed,
             facts_in,
         );
         Ok(Self {

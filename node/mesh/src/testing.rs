@@ -15,11 +15,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Caller, Credentials, Service, Trust, Watch, Wire,
     join::Door,
-    membership::{swim::Swim, verdicts::Verdicts},
     transport::{
         endpoint::{Inlets, Net, Parts},
         frame::{Hello, VERSION},
     },
+    vitals::Vitals,
 };
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -84,7 +84,7 @@ impl Service for Echo {
 /// A node's transport on a loopback socket of its own.
 pub(crate) struct Node {
     pub(crate) net: Arc<Net>,
-    _inlets: Inlets,
+    pub(crate) inlets: Inlets,
 }
 
 impl Node {
@@ -125,12 +125,7 @@ pub(crate) fn node_with(
     let (net, inlets) = Net::open(Parts {
         wire: Wire::Udp(socket),
         trust,
-        verdicts: Arc::new(Verdicts::new(Swim::new(
-            credentials.id().name().into(),
-            hello.generation,
-            1,
-            tokio::time::Instant::now(),
-        ))),
+        vitals: Arc::new(Vitals::new(hello.generation)),
         credentials,
         hello,
         service: Arc::new(Echo),
@@ -140,8 +135,5 @@ pub(crate) fn node_with(
         tasks: TaskTracker::new(),
     })
     .unwrap();
-    Node {
-        net,
-        _inlets: inlets,
-    }
+    Node { net, inlets }
 }

@@ -5,7 +5,6 @@
 //! - `swim`: the verdict on each member (pure)
 //! - `partition`: which side of a split this is (pure)
 //! - `runner`: feeds the one to the other and carries out what they decide
-//! - `verdicts`: the core behind a lock, for the runner and for pings
 //! - `view`: what is held of the cluster at a moment
 
 use std::{net::SocketAddr, sync::Arc};
@@ -28,13 +27,12 @@ mod sim;
 pub mod swim;
 #[cfg(test)]
 mod tests;
-pub(crate) mod verdicts;
 mod view;
 
 use self::runner::{Order, Parts, Runner};
 pub use self::{
     partition::{Partition, Side},
-    swim::{Life, State},
+    swim::State,
     view::{Facts, Member, SharedView, View},
 };
 
@@ -55,6 +53,7 @@ impl Membership {
         inlets: Inlets,
         cluster: String,
         known: (Vec<SocketAddr>, Vec<PeerName>),
+        seed: u64,
         facts: watch::Receiver<Facts>,
     ) -> Self {
         let (orders, orders_in) = mpsc::channel(ORDERS_MAX);
@@ -74,6 +73,7 @@ impl Membership {
             cluster,
             seeds,
             agreed,
+            seed,
             facts,
             orders: orders_in,
             view,

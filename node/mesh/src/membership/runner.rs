@@ -15,13 +15,13 @@ use tokio::{
 };
 
 use super::{
-    Life, Partition, State,
+    Partition, State,
     gossip::Carrier,
-    swim::{Effect, Event as Heard, TICK_EVERY},
+    swim::{Effect, Event as Heard, Swim, TICK_EVERY},
     view::{Facts, Member, SharedView, View},
 };
 use crate::{
-    PeerName,
+    Life, PeerName,
     transport::{
         endpoint::{Event, Inlets, Net},
         frame::{Reply, Request},
@@ -63,6 +63,7 @@ pub(super) struct Parts {
     pub(super) cluster: String,
     pub(super) seeds: Vec<SocketAddr>,
     pub(super) agreed: Vec<PeerName>,
+    pub(super) seed: u64,
     pub(super) facts: watch::Receiver<Facts>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) view: watch::Sender<SharedView>,
@@ -91,6 +92,7 @@ pub(super) struct Runner {
     carrier: Carrier,
     cluster: String,
     seeds: Vec<SocketAddr>,
+    swim: Swim,
     partition: Partition,
     /// Of each start of each member: its last heartbeat.
     heartbeats: HashMap<ChitchatId, u64>,
@@ -124,6 +126,7 @@ impl Runner {
             carrier: Carrier::new(Arc::clone(&net), parts.inlets.gossip),
             cluster: parts.cluster,
             seeds: parts.seeds,
+            swim: Swim::new(Arc::clone(&name), parts.seed, now),
             partition: Partition::new(name, parts.agreed),
             heartbeats: HashMap::new(),
             facts: HashMap::new(),
@@ -244,7 +247,7 @@ impl Runner {
     /// Writes our own facts into gossip, those that changed.
     async fn publish(&mut self, handle: &ChitchatHandle) {
         let mut facts = self.own_facts.borrow().clone();
-        let incarnation = self.net.verdicts.life().incarnation;
+        let incarnation = self.net.vitals.life().incarnation;
         facts.insert(INCARNATION.to_owned(), incarnation.to_string());
         if facts == self.published {
             return;
@@ -325,7 +328,7 @@ impl Runner {
 
     fn connection(&mut self, event: Event) {
         match event {
-            Event::Up(member, life) => self.feed(Heard::Seen { member, life }),
+            Event::Up(member, life) => self.feed(Heard::Up { member, life }),
             Event::Lost(member) => self.feed(Heard::Lost { member }),
             Event::Left(member, generation) => {
                 self.partition.departed(&member);
@@ -381,8 +384,7 @@ impl Runner {
 
     fn feed(&mut self, event: Heard) {
         let now = Instant::now();
-        let effects = self.net.verdicts.core().handle(now, event);
-        for effect in effects {
+        for effect in self.swim.handle(now, event) {
             self.perform(effect);
         }
     }
@@ -418,8 +420,6 @@ impl Runner {
                     self.partition.joined(member);
                 }
             }
-            // Comes of pings alone, which are answered where they arrive.
-            Effect::Refute { .. } => {}
             Effect::Forgotten { member } => {
                 self.facts.remove(&member);
             }
@@ -467,10 +467,8 @@ impl Runner {
 
     fn show(&mut self) {
         let now = Instant::now();
-        let core = self.net.verdicts.core();
-        let health = core.health(now);
-        let alive: Vec<PeerName> = core.alive().cloned().collect();
-        drop(core);
+        let health = self.swim.health(now);
+        let alive: Vec<PeerName> = self.swim.alive().cloned().collect();
         if let Some(side) = self.partition.observe(now, &alive, health) {
             tracing::warn!(
                 side = side.word(),
@@ -496,19 +494,18 @@ impl Runner {
 
     fn members(&self) -> Vec<Member> {
         let table = self.net.table();
-        let core = self.net.verdicts.core();
         let own = Member {
             name: Arc::clone(&self.net.name),
             is_own: true,
             state: State::Alive,
-            life: core.life(),
+            life: self.net.vitals.life(),
             address: Some(self.net.hello.advertise),
             is_connected: true,
             is_gossip_stale: false,
             is_relayed: false,
             facts: self.published.clone(),
         };
-        let others = core.members().map(|(name, standing)| Member {
+        let others = self.swim.members().map(|(name, standing)| Member {
             name: Arc::clone(name),
             is_own: false,
             state: standing.state,

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use super::{Life, Side, State};
-use crate::PeerName;
+use super::{Side, State};
+use crate::{Life, PeerName};
 
 /// What a node says of itself in gossip: a few words each. A member can make up what it likes of others, so
 /// a fact is a hint unless it is looked up with the member itself.

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    frame::{HELLO_BYTES_MAX, Hello, HelloReply, Reply, Request, StreamKind, VERSION},
+    frame::{HELLO_BYTES_MAX, Hello, HelloReply, Life, Reply, Request, StreamKind, VERSION},
     io::{read, write},
     peer::{CallError, Peer},
     refusal::{Refusal, shown},
@@ -30,8 +30,8 @@ use super::{
 use crate::{
     Credentials, PeerName, Service,
     join::Door,
-    membership::{Life, verdicts::Verdicts},
     trust::Trust,
+    vitals::Vitals,
     watch::{Direction, Watch},
 };
 
@@ -105,7 +105,7 @@ pub(crate) struct Parts {
     pub(crate) credentials: Credentials,
     pub(crate) trust: Arc<Trust>,
     pub(crate) hello: Hello,
-    pub(crate) verdicts: Arc<Verdicts>,
+    pub(crate) vitals: Arc<Vitals>,
     pub(crate) service: Arc<dyn Service>,
     pub(crate) door: Option<Arc<dyn Door>>,
     pub(crate) watch: Arc<Watch>,
@@ -121,7 +121,7 @@ pub(crate) struct Net {
     pub(crate) name: PeerName,
     pub(crate) trust: Arc<Trust>,
     pub(crate) hello: Hello,
-    pub(crate) verdicts: Arc<Verdicts>,
+    pub(crate) vitals: Arc<Vitals>,
     table: Mutex<Table<Arc<Peer>>>,
     handshakes: Arc<Semaphore>,
     pub(super) gossip: mpsc::Sender<(SocketAddr, Vec<u8>)>,
@@ -178,7 +178,7 @@ impl Net {
             name,
             trust: parts.trust,
             hello,
-            verdicts: parts.verdicts,
+            vitals: parts.vitals,
             handshakes: Arc::new(Semaphore::new(settings::HANDSHAKES_MAX)),
             gossip,
             events,

@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::membership::Life;
-
 /// The version that this build speaks. Another one is refused in the greeting.
 pub(crate) const VERSION: u16 = 1;
 
@@ -74,6 +72,17 @@ pub(crate) enum HelloReply {
         /// The same for people.
         text: String,
     },
+}
+
+/// Where a process is in its life: later starts count first, later refutations second.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Life {
+    /// Grows with each start of the process.
+    pub generation: u64,
+    /// Grows with each suspicion that was refuted.
+    pub incarnation: u32,
 }
 
 /// One request.

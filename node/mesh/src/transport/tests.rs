@@ -4,13 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     endpoint::DialError,
-    frame::{Reply, Request},
+    frame::{Life, Reply, Request},
     peer::CallError,
     tls::Expected,
 };
 use crate::{
     PeerName,
-    membership::Life,
     testing::{Ca, Node, hello, node},
 };
 

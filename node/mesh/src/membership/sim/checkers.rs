@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     network::Network,
-    node::Node,
+    node::{Node, Process},
     scenario::{Forgery, SETTLED},
     world::World,
 };
@@ -165,7 +165,7 @@ impl Checkers {
                 .paused
                 .is_some_and(|(from, until)| 2 * until - from + 1_000 > since);
             let watched = observer.is_up() && !observer.has_left && !slept && !starved;
-            let Some((swim, _)) = observer.process.as_ref().filter(|_| watched) else {
+            let Some(Process { swim, .. }) = observer.process.as_ref().filter(|_| watched) else {
                 continue;
             };
             let held = standing(swim, &world.names[subject]).filter(|held| !is_gone(held));
@@ -186,7 +186,7 @@ impl Checkers {
     /// At the end, all who run hold each other alive, and nobody else.
     pub(super) fn conclude(mut self, world: &World) -> Outcome {
         for (observer, subject) in pairs(&world.nodes, &world.network) {
-            let Some((swim, _)) = &observer.process else {
+            let Some(Process { swim, .. }) = &observer.process else {
                 continue;
             };
             let held = standing(swim, &world.names[subject.index]);

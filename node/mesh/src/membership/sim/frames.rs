@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::{
     gossip::Heart,
-    node::Frame,
+    node::{Frame, Process},
     scenario::Forgery,
     world::{GOSSIP_MS, What, World},
 };
-use crate::membership::swim::{Effect, Event, Life, chance::Chance};
+use crate::{
+    Life,
+    membership::swim::{Effect, Event, chance::Chance},
+};
 
 /// chitchat's fan-out.
 const FAN_OUT: usize = 3;
@@ -24,10 +27,10 @@ impl World {
         }
         self.forge(node);
         let nodes = self.nodes.len();
-        let Some((swim, gossip)) = self.nodes[node].process.as_mut() else {
+        let Some(Process { gossip, vitals, .. }) = self.nodes[node].process.as_mut() else {
             return;
         };
-        let table = gossip.beat(swim.life());
+        let table = gossip.beat(vitals.life());
         let (live, quiet): (Vec<usize>, Vec<usize>) = (0..nodes)
             .filter(|other| *other != node)
             .partition(|other| !gossip.is_quiet(*other));
@@ -62,7 +65,7 @@ impl World {
             forger.forges(Forgery::Accuse),
             forger.forges(Forgery::Invent),
         );
-        let Some((_, gossip)) = forger.process.as_mut() else {
+        let Some(Process { gossip, .. }) = forger.process.as_mut() else {
             return;
         };
         for (index, heart) in gossip
@@ -129,7 +132,7 @@ impl World {
             return;
         }
         let is_voucher = node.forges(Forgery::Vouch);
-        let Some((swim, gossip)) = node.process.as_mut() else {
+        let Some(Process { gossip, vitals, .. }) = node.process.as_mut() else {
             return;
         };
         match frame {
@@ -152,18 +155,11 @@ impl World {
                 probe,
                 accuse,
             } => {
-                let by = Arc::clone(&self.names[from]);
-                self.feed(
-                    to,
-                    Event::Pinged {
-                        by,
-                        accused: accuse,
-                    },
-                );
-                let Some((swim, _)) = self.nodes[to].process.as_ref() else {
-                    return;
-                };
-                let life = swim.life();
+                let before = vitals.life();
+                let life = vitals.answer(accuse);
+                if life != before {
+                    self.checkers.refuted();
+                }
                 self.send(
                     to,
                     from,
@@ -182,7 +178,7 @@ impl World {
             } if is_voucher => {
                 let life = Life {
                     incarnation: u32::MAX,
-                    ..accuse.unwrap_or(swim.life())
+                    ..accuse.unwrap_or(vitals.life())
                 };
                 self.send(
                     to,
@@ -238,7 +234,7 @@ impl World {
 
     pub(super) fn feed(&mut self, node: usize, event: Event) {
         let now = self.instant();
-        let Some((swim, _)) = self.nodes[node].process.as_mut() else {
+        let Some(Process { swim, .. }) = self.nodes[node].process.as_mut() else {
             return;
         };
         for effect in swim.handle(now, event) {
@@ -294,7 +290,6 @@ impl World {
                     );
                 }
             }
-            Effect::Refute { .. } => checkers.refuted(),
             Effect::Became { member, standing } => {
                 let subject = self.index(&member);
                 checkers.became(self, node, subject, standing);

@@ -3,7 +3,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use crate::membership::swim::{Event, Life};
+use crate::{Life, membership::swim::Event};
 
 /// phi 8 at a mean of 150 to 200 ms between news, as it is measured at 200 ms gossip.
 const QUIET_AFTER_MS: u64 = 1_300;
@@ -28,7 +28,7 @@ pub(super) struct Gossip {
 impl Gossip {
     pub(super) fn new(me: usize, names: usize, life: Life) -> Self {
         let nobody = Heart {
-            life: Life::new(0),
+            life: Life::default(),
             beat: 0,
         };
         let mut hearts = vec![nobody; names];

@@ -8,7 +8,7 @@ use super::{
     gossip::{Gossip, Heart},
     scenario::Forgery,
 };
-use crate::membership::swim::{Life, Swim};
+use crate::{Life, membership::swim::Swim, vitals::Vitals};
 
 /// What nodes say to each other. The sender is known from the connection.
 #[derive(Clone, Debug)]
@@ -39,12 +39,20 @@ pub(super) enum Frame {
     },
 }
 
+/// What runs: the core, the gossip that feeds it, and what answers for this node.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) swim: Swim,
+    pub(super) gossip: Gossip,
+    pub(super) vitals: Vitals,
+}
+
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) index: usize,
     pub(super) generation: u64,
     /// `None` while the process does not run.
-    pub(super) process: Option<(Swim, Gossip)>,
+    pub(super) process: Option<Process>,
     /// When each generation ended; the index is the generation.
     pub(super) ended: Vec<Option<u64>>,
     pub(super) has_left: bool,
@@ -77,9 +85,14 @@ impl Node {
         self.paused = None;
         self.backlog.clear();
         let me = Arc::clone(&names[self.index]);
-        let swim = Swim::new(me, self.generation, seed, now);
-        let gossip = Gossip::new(self.index, names.len(), swim.life());
-        self.process = Some((swim, gossip));
+        let swim = Swim::new(me, seed, now);
+        let vitals = Vitals::new(self.generation);
+        let gossip = Gossip::new(self.index, names.len(), vitals.life());
+        self.process = Some(Process {
+            swim,
+            gossip,
+            vitals,
+        });
     }
 
     pub(super) fn end(&mut self, now: u64) {

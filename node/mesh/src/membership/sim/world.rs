@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     checkers::{Checkers, Outcome},
     network::{Network, Rule},
-    node::{Frame, Node},
+    node::{Frame, Node, Process},
     scenario::{Scenario, Step},
 };
 use crate::membership::swim::{Event, chance::Chance};
@@ -223,7 +223,7 @@ impl World {
 
     fn core_tick(&mut self, node: usize) {
         let names = std::mem::take(&mut self.names);
-        let Some((_, gossip)) = self.nodes[node].process.as_mut() else {
+        let Some(Process { gossip, .. }) = self.nodes[node].process.as_mut() else {
             return;
         };
         let events = gossip.report(self.now, &names);

@@ -11,8 +11,9 @@ use super::{
     health::{Health, LocalHealth},
     member::{Hidden, Member, PATROL, Turn},
     rows::Rows,
-    words::{Effect, Event, Life, Standing, State},
+    words::{Effect, Event, Standing, State},
 };
+use crate::Life;
 
 /// Relays asked in one round, SWIM's `k`: at 30 % loss each way one of three brings an answer in 56 % of
 /// the rounds.
@@ -26,15 +27,10 @@ const VOUCHERS: usize = 2;
 /// cluster of 1,024 is cut off, and each of them is asked every 0.8 s.
 const ROUNDS_PER_TICK_MAX: usize = 64;
 
-/// Our incarnation grows at most this often, whoever accuses us: 2^32 of them last for 13 years.
-const REFUTE_EVERY: Duration = Duration::from_millis(100);
-
 /// What this node holds of all other members.
 #[derive(Debug)]
 pub struct Swim {
     me: Arc<str>,
-    life: Life,
-    refuted: Option<Instant>,
     rows: Rows,
     health: Health,
     chance: Chance,
@@ -43,24 +39,16 @@ pub struct Swim {
 }
 
 impl Swim {
-    /// A node called `me` that started with `generation`, which must be greater than at its last start.
+    /// Of the node called `me`; `seed` is for its choices of relays and times.
     #[must_use]
-    pub fn new(me: Arc<str>, generation: u64, seed: u64, now: Instant) -> Self {
+    pub fn new(me: Arc<str>, seed: u64, now: Instant) -> Self {
         Self {
             me,
-            life: Life::new(generation),
-            refuted: None,
             rows: Rows::default(),
             health: Health::new(now),
             chance: Chance::new(seed),
             number: 0,
         }
-    }
-
-    /// Our own life: what an answer to a ping carries.
-    #[must_use]
-    pub fn life(&self) -> Life {
-        self.life
     }
 
     /// How far this observer trusts itself.
@@ -85,11 +73,6 @@ impl Swim {
 
     /// Takes an event. Verdicts and probes come with ticks; anything else only notes what happened.
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Effect> {
-        if let Some(stall) = self.health.observe(now, matches!(event, Event::Tick)) {
-            for (_, row) in self.rows.iter_mut() {
-                row.stalled(now, stall);
-            }
-        }
         match event {
             Event::Tick => self.tick(now),
             Event::Joined { member } => self.joined(now, &member),
@@ -105,7 +88,7 @@ impl Swim {
             Event::ProbeFailed { member, probe } => {
                 self.note(&member, |row| row.probe_failed(probe))
             }
-            Event::Pinged { by, accused } => self.pinged(now, &by, accused),
+            Event::Up { member, life } => self.up(now, &member, life),
             Event::Left { member, generation } => self.left(now, &member, generation),
             Event::Removed { member } => self.removed(now, &member),
         }
@@ -185,27 +168,18 @@ impl Swim {
         Duration::from_millis(self.chance.below(half))
     }
 
-    fn pinged(&mut self, now: Instant, by: &str, accused: Option<Life>) -> Vec<Effect> {
-        if let Some(row) = self
-            .rows
-            .get(by)
-            .filter(|row| row.standing.state == State::Down)
-        {
-            row.want(); // It asks, so it may well answer.
-        }
-        let may = self
-            .refuted
-            .is_none_or(|then| now.saturating_duration_since(then) >= REFUTE_EVERY);
-        // SECURITY: one more than our own, never than what was named: a forged accusation would spend them.
-        if accused != Some(self.life) || !may {
-            return Vec::new();
-        }
-        let Some(incarnation) = self.life.incarnation.checked_add(1) else {
-            return Vec::new();
+    /// A greeting comes from its own connection, so its name is real: no stranger to be let wait.
+    fn up(&mut self, now: Instant, member: &Arc<str>, life: Life) -> Vec<Effect> {
+        let effects = match self.rows.get(member).and_then(|row| row.hidden) {
+            Some(Hidden::Removed) => return Vec::new(),
+            Some(Hidden::Stranger) => self.joined(now, member),
+            None if self.rows.get(member).is_none() => self.joined(now, member),
+            None => Vec::new(),
         };
-        self.life.incarnation = incarnation;
-        self.refuted = Some(now);
-        vec![Effect::Refute { incarnation }]
+        if let Some(row) = self.rows.get(member) {
+            row.up(life);
+        }
+        effects
     }
 
     fn left(&mut self, now: Instant, member: &Arc<str>, generation: u64) -> Vec<Effect> {
@@ -241,6 +215,11 @@ impl Swim {
     }
 
     fn tick(&mut self, now: Instant) -> Vec<Effect> {
+        if let Some(stall) = self.health.tick(now) {
+            for (_, row) in self.rows.iter_mut() {
+                row.stalled(now, stall);
+            }
+        }
         let health = self.health.read(now);
         let mut effects = Vec::new();
         let mut gone = Vec::new();

@@ -82,8 +82,8 @@ impl Health {
         }
     }
 
-    /// Notices a stall by whatever event comes first after it: the tick may stand last in the queue.
-    pub(super) fn observe(&mut self, now: Instant, is_tick: bool) -> Option<Stall> {
+    /// Measures how late this tick is. Only ticks judge, so it is early enough to notice a stall here.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<Stall> {
         let lag = now
             .saturating_duration_since(self.ticked)
             .saturating_sub(TICK_EVERY);
@@ -95,9 +95,7 @@ impl Health {
             self.score = self.score.saturating_sub(1);
             self.scored = now;
         }
-        if is_late || is_tick {
-            self.ticked = now;
-        }
+        self.ticked = now;
         is_late.then(|| self.excuse(now, lag))
     }
 

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::{
     health::Stall,
-    words::{Life, Standing, State},
+    words::{Standing, State, UNMET},
 };
+use crate::Life;
 
 /// Each member is probed at least about this often, plus up to half of it by chance: what forged
 /// heartbeats can hide, they hide for 15 s more. 100 members cost 8 pings a second.
@@ -66,7 +67,7 @@ impl Member {
         Self {
             standing: Standing {
                 state: State::Suspect,
-                life: Life::UNMET,
+                life: UNMET,
                 is_gossip_stale: false,
                 is_relayed: false,
             },
@@ -89,7 +90,7 @@ impl Member {
 
     /// Has it ever answered us?
     pub(super) fn is_met(&self) -> bool {
-        self.standing.life != Life::UNMET
+        self.standing.life != UNMET
     }
 
     pub(super) fn enter(&mut self, now: Instant, state: State) {
@@ -101,7 +102,7 @@ impl Member {
     /// Its heartbeat moved in gossip, somebody says. `Some` if its standing changed.
     pub(super) fn seen(&mut self, now: Instant, life: Life) -> Option<Turn> {
         let known = self.standing.life.generation;
-        if self.hidden == Some(Hidden::Removed) || life.generation < known {
+        if life.generation < known {
             return None; // Echoes of an earlier life, kept somewhere.
         }
         let restarted = life.generation > known;
@@ -121,6 +122,16 @@ impl Member {
         self.quiet |= generation >= self.standing.life.generation;
     }
 
+    /// It greeted with this life. Asked at once unless it has left, or an earlier start of it speaks.
+    pub(super) fn up(&mut self, life: Life) {
+        let known = self.standing.life.generation;
+        let may = match self.standing.state {
+            State::Left => life.generation > known,
+            State::Alive | State::Suspect | State::Down => life.generation >= known,
+        };
+        self.wanted |= may;
+    }
+
     /// Something asks for a probe at the next tick.
     pub(super) fn want(&mut self) {
         self.wanted = true;
@@ -134,7 +145,10 @@ impl Member {
             return None;
         }
         if generation > self.standing.life.generation {
-            self.standing.life = Life::new(generation);
+            self.standing.life = Life {
+                generation,
+                incarnation: 0,
+            };
         }
         self.standing.is_gossip_stale = false;
         self.standing.is_relayed = false;

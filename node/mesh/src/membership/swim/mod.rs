@@ -12,7 +12,7 @@
 //!   the better, only unanswered probes of our own (direct and indirect) change it for the worse.
 //! - **An accusation stands until its subject answers it** with a higher life, over its own connection;
 //!   that holds for `Suspect` and for `Down`. A lie about incarnations is harmless: what others say of a
-//!   member's incarnation is never stored.
+//!   member's incarnation is never stored. How a node answers for itself stands in `crate::vitals`.
 //! - **Others may vouch.** Where only the way between two members is cut, two relays (one, where there
 //!   is but one) bring the refutation. So one liar cannot hold up a dead member, and two can. Vouching
 //!   keeps a member; it never brings one back from `Down`.
@@ -26,7 +26,7 @@
 //! | down | alive | it answered the accusation itself |
 //! | any | left | it said so, for this life or a later one; a later generation may come back |
 
-pub(super) mod chance;
+pub(crate) mod chance;
 mod core;
 mod health;
 mod member;
@@ -40,5 +40,5 @@ mod tests;
 pub use self::{
     core::{MEMBERS_MAX, Swim},
     health::{LocalHealth, TICK_EVERY},
-    words::{Effect, Event, Life, Standing, State},
+    words::{Effect, Event, Standing, State},
 };

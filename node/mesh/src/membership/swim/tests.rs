@@ -2,7 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Effect, Event, Life, State, Swim};
+use super::{Effect, Event, State, Swim};
+use crate::Life;
 
 mod answers;
 mod lives;
@@ -31,7 +32,7 @@ impl Rig {
     fn new() -> Self {
         let start = Instant::now();
         Self {
-            swim: Swim::new(name("me"), 3, 1, start),
+            swim: Swim::new(name("me"), 1, start),
             start,
             at: 0,
             effects: Vec::new(),

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::{
     health::LocalHealth,
     member::{Hidden, Member, Question, Turn},
-    words::{Life, State},
+    words::State,
 };
+use crate::Life;
 
 /// A question is put again this often until it is answered.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(300);
@@ -17,7 +18,7 @@ pub(super) const PROBE_EVERY: Duration = Duration::from_millis(300);
 /// The same while the member is accused: its life hangs on it, and few are accused at a time.
 pub(super) const ACCUSED_EVERY: Duration = Duration::from_millis(200);
 
-/// A question that is open to nobody's harm needs this many unanswered rounds to become a suspicion.
+/// A question without an accusation becomes a suspicion after this many unanswered rounds at least.
 pub(super) const DOUBTED_ROUNDS_MIN: u32 = 3;
 
 /// A verdict needs this many unanswered rounds since the accusation, however long the clock ran: a core

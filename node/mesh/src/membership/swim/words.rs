@@ -1,40 +1,14 @@
 //! The words of the verdict: lives, states, events and effects. It decides nothing.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use crate::Life;
 
-/// Which life of a member, ordered: a later start beats any incarnation of an earlier one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Life {
-    /// Grows with each start of the process; never 0.
-    pub generation: u64,
-    /// Grows with each suspicion that the process refutes. Only the member itself raises it.
-    pub incarnation: u32,
-}
-
-impl Life {
-    /// Less than any life: of a member that never spoke to us.
-    pub(super) const UNMET: Self = Self {
-        generation: 0,
-        incarnation: 0,
-    };
-
-    /// The first life of a process that started with `generation`.
-    #[must_use]
-    pub fn new(generation: u64) -> Self {
-        Self {
-            generation,
-            incarnation: 0,
-        }
-    }
-}
-
-impl fmt::Debug for Life {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.generation, self.incarnation)
-    }
-}
+/// Less than any life: of a member that never spoke to us. Generations of processes are never 0.
+pub(super) const UNMET: Life = Life {
+    generation: 0,
+    incarnation: 0,
+};
 
 /// What this node holds of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,12 +96,12 @@ pub enum Event {
         /// The number of the probe.
         probe: u64,
     },
-    /// A member probes us. Perform the effects, then answer with [`Swim::life`](super::Swim::life).
-    Pinged {
-        /// The member that asks, or relays the question.
-        by: Arc<str>,
-        /// The life of ours that is suspected.
-        accused: Option<Life>,
+    /// It opened a connection and greeted: a reason to ask it.
+    Up {
+        /// Who, by its certificate.
+        member: Arc<str>,
+        /// What it says its life is.
+        life: Life,
     },
     /// It left, and said so itself over its own connection or under its signature.
     Left {
@@ -166,12 +140,7 @@ pub enum Effect {
         /// As in `Ping`.
         accuse: Option<Life>,
     },
-    /// We were accused: publish our new incarnation and answer with it.
-    Refute {
-        /// The new incarnation.
-        incarnation: u32,
-    },
-    /// What we hold of a member changed.
+    /// What we hold of a member changed. Not told: a higher incarnation alone, of one that stays alive.
     Became {
         /// Of whom.
         member: Arc<str>,

@@ -1,7 +1,7 @@
 //! Answers, accusations and vouching: what changes a state and what does not.
 
 use super::{
-    super::{Effect, Event, Life, State},
+    super::{Effect, Event, State},
     Rig, life, name,
 };
 
@@ -43,6 +43,28 @@ fn a_name_in_gossip_is_no_member_until_it_answers() {
     let pings = rig.pings("ghost");
     rig.ticks_with(6_000, &["r", "a"]);
     assert_eq!((rig.pings("ghost"), pings <= 17), (pings, true));
+}
+
+#[test]
+fn who_greets_is_asked_and_no_stranger() {
+    let mut rig = Rig::new();
+    rig.seen("b", life(7, 0));
+    for member in ["a", "b"] {
+        rig.event(Event::Up {
+            member: name(member),
+            life: life(7, 0),
+        });
+        assert_eq!(
+            rig.state(member),
+            Some(State::Suspect),
+            "a greeting is no answer"
+        );
+    }
+    rig.ticks(100);
+    for member in ["a", "b"] {
+        rig.answer(member, life(7, 0));
+        assert_eq!(rig.state(member), Some(State::Alive));
+    }
 }
 
 #[test]
@@ -264,34 +286,4 @@ fn who_never_answers_is_found_although_its_heartbeat_moves() {
         found.is_some_and(|round| (100..=230).contains(&round)),
         "{found:?}"
     );
-}
-
-#[test]
-fn an_accusation_of_our_life_is_answered_by_the_next_and_no_other_is() {
-    let mut rig = Rig::new();
-    let mut check = |after: u64, accused: Option<Life>, ours: Life| {
-        rig.ticks(after);
-        let before = rig.swim.life();
-        rig.effects.clear();
-        rig.event(Event::Pinged {
-            by: name("a"),
-            accused,
-        });
-        assert_eq!(rig.swim.life(), ours, "{accused:?}");
-        let refutes = rig.effects.iter().any(|(_, effect)| {
-            *effect
-                == Effect::Refute {
-                    incarnation: ours.incarnation,
-                }
-        });
-        assert_eq!(refutes, before != ours);
-    };
-    check(0, None, life(3, 0));
-    check(0, Some(life(2, 5)), life(3, 0)); // An earlier life of ours.
-    check(0, Some(life(3, 0)), life(3, 1));
-    check(0, Some(life(3, 0)), life(3, 1)); // Answered already.
-    check(0, Some(life(3, 1)), life(3, 1)); // Too soon: incarnations are not to be spent by others.
-    check(100, Some(life(3, 1)), life(3, 2));
-    check(100, Some(life(3, u32::MAX)), life(3, 2)); // Nobody says how far we count.
-    check(100, Some(life(9, 0)), life(3, 2));
 }

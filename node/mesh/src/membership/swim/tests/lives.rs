@@ -8,7 +8,6 @@ use super::{
 #[test]
 fn an_earlier_generation_never_speaks_for_a_later_one() {
     let mut rig = Rig::with(&["x"]);
-    rig.ticks_with(300, &["x"]);
     rig.event(Event::Quiet {
         member: name("x"),
         generation: 6,
@@ -17,9 +16,22 @@ fn an_earlier_generation_never_speaks_for_a_later_one() {
         member: name("x"),
         generation: 6,
     });
-    rig.ticks_with(300, &["x"]);
+    rig.ticks(100);
     assert_eq!(rig.state("x"), Some(State::Alive));
-    let mut rig = Rig::down(&["x"], "x");
+
+    // Nor does its process, if it still answers: not while all is well,
+    rig.event(Event::Lost { member: name("x") });
+    rig.ticks(300);
+    rig.answer("x", life(6, 9));
+    assert_eq!(rig.swim.members().next().unwrap().1.life, life(7, 0));
+    // and not to hold off a verdict.
+    let mut rig = Rig::suspecting(&["x"], "x");
+    for _ in 0..8 {
+        rig.ticks(200);
+        rig.answer("x", life(6, 9));
+    }
+    assert_eq!(rig.state("x"), Some(State::Down));
+    rig.effects.clear();
     rig.seen("x", life(6, 9));
     rig.ticks(400);
     assert_eq!(
@@ -27,6 +39,43 @@ fn an_earlier_generation_never_speaks_for_a_later_one() {
         0,
         "an echo of an earlier life is no reason to ask"
     );
+}
+
+/// Three hundred at once: their probes queue.
+#[test]
+fn a_verdict_waits_until_the_member_was_asked_often_enough() {
+    let names: Vec<String> = (0..300).map(|index| format!("n{index}")).collect();
+    let mut rig = Rig::new();
+    for member in &names {
+        rig.event(Event::Joined {
+            member: name(member),
+        });
+    }
+    rig.ticks(500);
+    for member in &names {
+        rig.answer(member, life(7, 0));
+        rig.quiet(member);
+    }
+    rig.effects.clear();
+    rig.ticks(100);
+    while rig
+        .swim
+        .members()
+        .all(|(_, held)| held.state != State::Down)
+    {
+        rig.ticks(100);
+        assert!(rig.at < 20_000);
+    }
+    for member in names
+        .iter()
+        .filter(|member| rig.state(member) == Some(State::Down))
+    {
+        assert!(
+            rig.pings(member) >= 5,
+            "{member} was asked {} times",
+            rig.pings(member)
+        );
+    }
 }
 
 #[test]
@@ -40,6 +89,11 @@ fn who_left_is_asked_again_only_for_a_later_generation() {
     rig.quiet("x");
     rig.event(Event::Lost { member: name("y") });
     rig.ticks(20_000);
+    rig.event(Event::Up {
+        member: name("x"),
+        life: life(7, 9),
+    });
+    rig.ticks(1_000);
     assert_eq!((rig.state("x"), rig.pings("x")), (Some(State::Left), 0));
     rig.seen("x", life(8, 0));
     rig.ticks(100);
@@ -97,10 +151,10 @@ fn two_that_hold_each_other_down_find_together_without_gossip() {
         Some(Some(life(7, 0)))
     );
     rig.effects.clear();
-    rig.event(Event::Pinged {
-        by: name("x"),
-        accused: None,
-    }); // It asks us: a reason to ask it.
+    rig.event(Event::Up {
+        member: name("x"),
+        life: life(7, 0),
+    }); // It found us: a reason to ask it.
     rig.ticks(300);
     assert_eq!(rig.pings("x"), 1);
 }
