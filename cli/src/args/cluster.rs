@@ -95,3 +95,26 @@ pub struct CreateToken {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub uses: u32,
 }
+
+/// `caxton dev …`.
+#[derive(Subcommand, Debug)]
+pub enum DevCommand {
+    /// Start a cluster of development nodes on this machine, in the background
+    #[command(
+        after_help = "Examples:\n  caxton dev up                  three nodes, ready in a few seconds\n  caxton dev up --nodes 5 --demo\n  caxton dev down                stops them; their data is kept"
+    )]
+    Up {
+        /// How many nodes, 1 to 20
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
+        nodes: u16,
+        /// Deploy a sample agent on each and ask it something
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Stop the nodes that `dev up` started
+    Down {
+        /// Remove their data as well
+        #[arg(long)]
+        purge: bool,
+    },
+}

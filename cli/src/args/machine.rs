@@ -98,7 +98,7 @@ pub enum ConfigCommand {
     Show {
         /// Settings of the node.
         #[command(flatten)]
-        flags: NodeFlags,
+        flags: Box<NodeFlags>,
         /// Say where each value comes from
         #[arg(long)]
         origin: bool,

@@ -15,7 +15,7 @@ use clap_complete::ArgValueCandidates;
 pub use agent::{
     AgentCommand, AgentRef, Deploy, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,
 };
-pub use cluster::{ClusterCommand, CreateToken, TokenCommand, Wait};
+pub use cluster::{ClusterCommand, CreateToken, DevCommand, TokenCommand, Wait};
 pub use machine::{
     Api, Bench, BenchPart, Completion, ConfigCommand, ContextAdd, ContextCommand, Demo, Doctor,
     Method, Shell, StoreCommand,
@@ -127,6 +127,9 @@ pub enum Command {
     /// Look at the cluster: who is there, and how it is
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Start and stop a whole cluster on this machine, to try things
+    #[command(subcommand)]
+    Dev(DevCommand),
     /// Make and take back tokens to join the cluster with
     #[command(subcommand)]
     Token(TokenCommand),

@@ -73,6 +73,12 @@ pub(super) async fn run(app: &App, args: Demo) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
+/// The same on a node that runs already.
+pub(super) async fn on(app: &App, client: &Client) -> Result<(), CliError> {
+    let progress = app.terminal.progress();
+    path(app, client, &progress, TEXT.to_owned()).await
+}
+
 fn read(file: Option<&Path>) -> Result<String, CliError> {
     let Some(path) = file else {
         return Ok(TEXT.to_owned());

@@ -10,6 +10,7 @@ mod context;
 mod deadletter;
 mod demo;
 mod deploy;
+mod dev;
 pub mod doctor;
 mod help;
 mod limits;
@@ -94,6 +95,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
     match command {
         Command::Node(command) => node::run(app, command).await,
         Command::Cluster(command) => cluster::run(app, command).await,
+        Command::Dev(command) => dev::run(app, command).await,
         Command::Token(command) => token::run(app, command).await,
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
