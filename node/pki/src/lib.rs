@@ -28,22 +28,27 @@
 //! - `authority`: [`Authority`], a certificate and a signer that may issue others
 //! - `leaf`: what a leaf certificate says
 //! - `development`: [`DevelopmentAuthority`], both sides at once, for a first run
-//! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]
+//! - `revocation`: [`RevocationList`], what an authority took back; [`Revocations`], the newest lists
+//! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]; `chain`: [`VerifiedChain`], its result
+//! - `issuer`: [`IssuerId`], an authority by its name and key
 //! - `summary`, `fingerprint`, `pem`, `validity`: looking at certificates and moving them about
 
 #![forbid(unsafe_code)]
 
 mod algorithm;
 mod authority;
+mod chain;
 mod development;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
+mod issuer;
 mod key;
 mod leaf;
 pub mod pem;
 mod request;
+mod revocation;
 mod spiffe;
 mod summary;
 mod validity;
@@ -51,11 +56,17 @@ mod verify;
 
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, IssueError, LoadAuthorityError};
+pub use chain::VerifiedChain;
 pub use development::{AuthorityPem, DevelopmentAuthority, PemFile};
 pub use fingerprint::{Fingerprint, ParseFingerprintError, fingerprint};
+pub use issuer::IssuerId;
 pub use key::{Custody, ExportableKey, KeyError, MlDsa87Key, P384Key, PublicKey, Signer};
 pub use leaf::loopback_hosts;
 pub use request::{CertificateRequest, RequestError};
+pub use revocation::{
+    ParseSerialError, ReplaceListError, Revocation, RevocationList, RevocationListError,
+    RevocationReason, RevocationStatus, Revocations, Serial,
+};
 pub use spiffe::{ParseSpiffeIdError, Role, SpiffeId, TrustDomain};
 pub use summary::{CertificateSummary, SummaryError};
 pub use validity::InvalidValidity;

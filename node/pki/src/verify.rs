@@ -2,17 +2,24 @@
 //!
 //! The path is built and its signatures, times and bounds are checked by `rustls-webpki`. This
 //! file adds what that library leaves open: which signature kinds count, that the leaf must say
-//! what it is for, that a root holds as long as it says, and that there is exactly one identity,
-//! of the root's own trust domain. Revocation is not looked at here.
+//! what it is for, that a root holds as long as it says, that nothing below the root was taken
+//! back, and that there is exactly one identity, of the root's own trust domain.
+//!
+//! Revocation is ours and not `webpki`'s because that library takes a list past its time unless
+//! told otherwise, and because what was looked up is kept: see [`VerifiedChain`].
 
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls_pki_types::{SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 use x509_parser::certificate::X509Certificate;
 
 use crate::CertificateDer;
 use crate::algorithm::KeyAlgorithm;
+use crate::chain::{ChainLink, VerifiedChain};
+use crate::issuer::IssuerId;
+use crate::revocation::{RevocationReason, Revocations, Serial};
 use crate::spiffe::{ParseSpiffeIdError, SpiffeId, TrustDomain};
 use crate::summary::{CERTIFICATE_BYTES_MAX, parse_certificate, uris};
 use crate::validity::{Validity, unix_seconds};
@@ -113,6 +120,25 @@ pub enum VerifyChainError {
     /// The identity is of another trust domain than the root that vouches for it.
     #[error("the certificate's identity is not of its root's trust domain")]
     ForeignTrustDomain,
+    /// A certificate of the chain was taken back by its issuer.
+    #[error("a certificate of the chain was revoked ({reason})")]
+    Revoked {
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: SystemTime,
+    },
+    /// No revocation list of an authority of the chain is held, so nobody knows what it took
+    /// back. We may be behind, or the authority is retired.
+    #[error("there is no revocation list of an authority of the chain")]
+    RevocationUnknown,
+    /// The revocation list held of an authority of the chain does not count now: we have not
+    /// heard of the next one, or our clock is wrong.
+    #[error("the revocation list of an authority of the chain does not count at this time")]
+    RevocationStale {
+        /// The last second in which it counted.
+        next_update: SystemTime,
+    },
     /// The chain breaks a rule of X.509 that has no name of its own here.
     #[error("the chain breaks a rule of X.509")]
     Refused(#[source] webpki::Error),
@@ -125,19 +151,23 @@ pub enum VerifyChainError {
 }
 
 /// The identity of a leaf, when the chain from it to one of the roots holds now and for this
-/// purpose.
+/// purpose, and none of its certificates was taken back.
 ///
-/// `intermediates` are what the peer sent beside the leaf, in any order.
+/// `intermediates` are what the peer sent beside the leaf, in any order. When several paths lead
+/// to a root, one that holds is enough: a peer that is about to change roots sends certificates
+/// for both.
 ///
 /// # Errors
-/// The first reason found why the chain is not to be believed.
+/// The first reason found why the chain is not to be believed. A certificate whose authority has
+/// no list in `revocations`, or one that does not count now, is not believed.
 pub fn verify_chain(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     roots: &[CertificateDer<'_>],
+    revocations: &Revocations,
     now: SystemTime,
     purpose: Purpose,
-) -> Result<SpiffeId, VerifyChainError> {
+) -> Result<VerifiedChain, VerifyChainError> {
     if intermediates.len() > INTERMEDIATES_MAX {
         return Err(VerifyChainError::TooManyCertificates);
     }
@@ -150,23 +180,43 @@ pub fn verify_chain(
     let parsed = parse_certificate(leaf).map_err(|_unreadable| VerifyChainError::Malformed)?;
     check_algorithms(&parsed, purpose)?;
 
-    let root = find_root(leaf, intermediates, roots, now, purpose)?;
+    let path = find_path(leaf, intermediates, roots, revocations, now, purpose)?;
     check_usage(&parsed)?;
     let id = identity(&parsed)?;
-    if *id.trust_domain() != root {
+    if *id.trust_domain() != path.root.trust_domain {
         return Err(VerifyChainError::ForeignTrustDomain);
     }
-    Ok(id)
+    Ok(VerifiedChain::new(
+        id,
+        path.root.issuer,
+        path.links,
+        path.not_after,
+    ))
 }
 
-/// The trust domain of the root above the leaf, when the path between them holds.
-fn find_root(
+/// A way from a leaf to a root that holds.
+struct Path {
+    root: Root,
+    links: Vec<ChainLink>,
+    not_after: SystemTime,
+}
+
+/// What counts of a root.
+struct Root {
+    trust_domain: TrustDomain,
+    issuer: IssuerId,
+    not_after: SystemTime,
+}
+
+/// The first path between the leaf and a root that webpki and we believe.
+fn find_path(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     roots: &[CertificateDer<'_>],
+    revocations: &Revocations,
     now: SystemTime,
     purpose: Purpose,
-) -> Result<TrustDomain, VerifyChainError> {
+) -> Result<Path, VerifyChainError> {
     let seconds = unix_seconds(now).map_err(|_clock| VerifyChainError::Clock)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let anchors: Vec<TrustAnchor<'_>> = roots
@@ -175,32 +225,73 @@ fn find_root(
         .collect::<Result<_, _>>()
         .map_err(|_webpki| VerifyChainError::UnusableRoot)?;
     let end_entity = EndEntityCert::try_from(leaf).map_err(|e| translate(e, purpose))?;
-    let path = end_entity
-        .verify_for_usage(
-            &[purpose.signature()],
-            &anchors,
-            intermediates,
-            time,
-            purpose.key_usage(),
-            None,
-            None,
-        )
-        .map_err(|error| translate(error, purpose))?;
-    let above = anchors
-        .iter()
-        .zip(roots)
-        .filter(|(anchor, _)| *anchor == path.anchor());
-    trust_domain_of(above.map(|(_, root)| root), now)
+    // webpki goes on to the next path when this refuses one, but its own error is all it hands
+    // back: ours is kept beside it.
+    let verdict = RefCell::new(Err(VerifyChainError::UnknownIssuer));
+    let judge = |path: &VerifiedPath<'_>| {
+        let above = anchors
+            .iter()
+            .zip(roots)
+            .filter(|(anchor, _)| *anchor == path.anchor());
+        let judged = root_among(above.map(|(_, root)| root), now)
+            .and_then(|root| check_path(path, root, revocations, now));
+        let taken = judged.is_ok();
+        *verdict.borrow_mut() = judged;
+        taken.then_some(()).ok_or(webpki::Error::CertDistrusted)
+    };
+    let found = end_entity.verify_for_usage(
+        &[purpose.signature()],
+        &anchors,
+        intermediates,
+        time,
+        purpose.key_usage(),
+        None,
+        Some(&judge),
+    );
+    match (found, verdict.into_inner()) {
+        (Ok(_), verdict) => verdict,
+        // A path that only we refused was the best there was.
+        (Err(_), Err(ours)) if ours != VerifyChainError::UnknownIssuer => Err(ours),
+        (Err(theirs), _) => Err(translate(theirs, purpose)),
+    }
 }
 
-/// The trust domain of the first of these certificates of one root that holds now.
+/// Nothing below the root was taken back.
+fn check_path(
+    path: &VerifiedPath<'_>,
+    root: Root,
+    revocations: &Revocations,
+    now: SystemTime,
+) -> Result<Path, VerifyChainError> {
+    let mut below: Vec<CertificateDer<'_>> = vec![path.end_entity().der()];
+    below.extend(path.intermediate_certificates().map(|issuer| issuer.der()));
+    let (mut issuer, mut not_after) = (root.issuer, root.not_after);
+    let mut links = Vec::with_capacity(below.len());
+    for certificate in below.iter().rev() {
+        let parsed = parse_certificate(certificate).map_err(|_bad| VerifyChainError::Malformed)?;
+        let serial = Serial::of_parsed(&parsed).ok_or(VerifyChainError::Malformed)?;
+        let validity =
+            Validity::from_parsed(parsed.validity()).ok_or(VerifyChainError::Malformed)?;
+        links.push(ChainLink { serial, issuer });
+        not_after = validity.not_after().min(not_after);
+        issuer = IssuerId::of_parsed(&parsed);
+    }
+    revocations.check_links(&links, now)?;
+    Ok(Path {
+        root,
+        links,
+        not_after,
+    })
+}
+
+/// The first of these certificates of one root that holds now.
 ///
 /// SECURITY: a trust anchor is a name and a key; webpki never looks at its dates. There are
 /// several certificates when a root was prolonged under the same key.
-fn trust_domain_of<'a>(
+fn root_among<'a>(
     roots: impl Iterator<Item = &'a CertificateDer<'a>>,
     now: SystemTime,
-) -> Result<TrustDomain, VerifyChainError> {
+) -> Result<Root, VerifyChainError> {
     let mut verdict = Err(VerifyChainError::UnknownIssuer);
     for root in roots {
         let parsed = parse_certificate(root).map_err(|_bad| VerifyChainError::UnusableRoot)?;
@@ -210,10 +301,11 @@ fn trust_domain_of<'a>(
             .holds_at(now)
             .map_err(|_clock| VerifyChainError::Clock)?
         {
-            return match uris(&parsed).as_slice() {
-                [uri] => TrustDomain::from_uri(uri).map_err(|_bad| VerifyChainError::UnusableRoot),
-                _ => Err(VerifyChainError::UnusableRoot),
-            };
+            return Ok(Root {
+                trust_domain: trust_domain(&parsed).ok_or(VerifyChainError::UnusableRoot)?,
+                issuer: IssuerId::of_parsed(&parsed),
+                not_after: validity.not_after(),
+            });
         }
         verdict = Err(if now < validity.not_before() {
             VerifyChainError::NotYetValid {
@@ -226,6 +318,14 @@ fn trust_domain_of<'a>(
         });
     }
     verdict
+}
+
+/// The one trust domain that an authority's certificate names.
+pub(crate) fn trust_domain(authority: &X509Certificate<'_>) -> Option<TrustDomain> {
+    match uris(authority).as_slice() {
+        [uri] => TrustDomain::from_uri(uri).ok(),
+        _ => None,
+    }
 }
 
 /// SECURITY: webpki checks the kind of each signature, but of the leaf's own key nothing: without

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use caxton_pki::{
     Authority, CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, P384Key,
-    Signer, SpiffeId, TrustDomain, loopback_hosts,
+    Purpose, Revocation, RevocationReason, Revocations, Serial, Signer, SpiffeId, TrustDomain,
+    VerifiedChain, VerifyChainError, loopback_hosts, verify_chain,
 };
 use rcgen::{
     CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
@@ -103,4 +104,42 @@ pub(crate) fn craft_by<S: Signer>(
     issuer: &Authority<S>,
 ) -> CertificateDer<'static> {
     craft(params, key, issuer.certificate(), issuer.signer())
+}
+
+/// The lists of all three authorities, empty, good for as long as a test may look.
+pub(crate) fn lists(authority: &DevelopmentAuthority) -> Revocations {
+    let mut lists = Revocations::new();
+    list_of(&mut lists, authority.mesh_root());
+    list_of(&mut lists, authority.mesh_intermediate());
+    list_of(&mut lists, authority.web_root());
+    lists
+}
+
+/// Adds an authority's first list, on which nothing stands.
+pub(crate) fn list_of<S: Signer>(lists: &mut Revocations, authority: &Authority<S>) {
+    let list = authority
+        .revocation_list(1, &[], 1_000 * DAY, now())
+        .expect("a list");
+    assert_eq!(lists.replace(list), Ok(true));
+}
+
+/// The entry that takes a certificate back, a minute ago.
+pub(crate) fn revoked(certificate: &CertificateDer<'_>) -> Revocation {
+    Revocation {
+        serial: Serial::of(certificate).expect("a certificate"),
+        reason: RevocationReason::KeyCompromise,
+        at: now() - Duration::from_secs(60),
+    }
+}
+
+/// The verdict on a chain, leaf first.
+pub(crate) fn verify(
+    chain: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    revocations: &Revocations,
+    now: SystemTime,
+    purpose: Purpose,
+) -> Result<VerifiedChain, VerifyChainError> {
+    let (leaf, rest) = chain.split_first().expect("a chain has a leaf");
+    verify_chain(leaf, rest, roots, revocations, now, purpose)
 }

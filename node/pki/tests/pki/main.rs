@@ -8,3 +8,4 @@ mod interop;
 mod issuing;
 mod persistence;
 mod requests;
+mod revocation;
