@@ -23,6 +23,7 @@
 //!
 //! - `algorithm`: the two key algorithms, their object identifiers, signature checks
 //! - `key`: private keys; [`Signer`], what an authority needs of one; [`PublicKey`]
+//! - `sealed`: [`seal_key`] and [`open_key`], private keys under a passphrase
 //! - `spiffe`: [`SpiffeId`], the only identity that counts
 //! - `request`: [`CertificateRequest`], a public key whose owner proved to hold the private one
 //! - `authority`: [`Authority`], a certificate and a signer that may issue others
@@ -49,6 +50,7 @@ mod leaf;
 pub mod pem;
 mod request;
 mod revocation;
+mod sealed;
 mod spiffe;
 mod summary;
 mod validity;
@@ -66,6 +68,10 @@ pub use request::{CertificateRequest, RequestError};
 pub use revocation::{
     ParseSerialError, ReplaceListError, Revocation, RevocationList, RevocationListError,
     RevocationReason, RevocationStatus, Revocations, Serial,
+};
+pub use sealed::{
+    OpenKeyError, OpenedKey, PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN, SealCost, SealCostError,
+    SealKeyError, open_key, seal_key,
 };
 pub use spiffe::{ParseSpiffeIdError, Role, SpiffeId, TrustDomain};
 pub use summary::{CertificateSummary, SummaryError};

@@ -102,6 +102,33 @@ pub fn decode_key<K: ExportableKey>(pem: &str) -> Result<K, PemError> {
     }
 }
 
+/// The bytes of a text that is one section of this name and nothing else. Exact, because the
+/// reader of the standard sections passes over names that it does not know: the text is what
+/// [`encode`] writes, or the same with other line ends.
+pub(crate) fn decode_section(pem: &str, label: &str) -> Result<Zeroizing<Vec<u8>>, PemError> {
+    if pem.len() > PEM_BYTES_MAX {
+        return Err(PemError::TooLong);
+    }
+    let text = Zeroizing::new(pem.trim_ascii_end().replace("\r\n", "\n"));
+    let (begin, end) = (
+        format!("-----BEGIN {label}-----\n"),
+        format!("\n-----END {label}-----"),
+    );
+    let body = text.strip_prefix(&begin).ok_or(PemError::WrongSection)?;
+    let body = body.strip_suffix(&end).ok_or(PemError::Malformed)?;
+    let body = Zeroizing::new(body.replace('\n', ""));
+    let bytes = STANDARD
+        .decode(body.as_bytes())
+        .map_err(|_quoting| PemError::Malformed)?;
+    let bytes = Zeroizing::new(bytes);
+    let same = Zeroizing::new(encode(label, &bytes));
+    if same.trim_ascii_end() == *text {
+        Ok(bytes)
+    } else {
+        Err(PemError::Malformed)
+    }
+}
+
 fn sections(
     pem: &str,
     wanted: SectionKind,
@@ -123,7 +150,8 @@ fn sections(
     )
 }
 
-fn encode(label: &str, der: &[u8]) -> String {
+/// Some bytes as the PEM section of this name.
+pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     let lines = der.len().div_ceil(LINE_BYTES);
     // Reserved at once: a text that grew would leave copies of a key behind.
     let frame = "-----BEGIN -----\n-----END -----\n".len() + 2 * label.len();

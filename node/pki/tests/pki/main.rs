@@ -9,3 +9,4 @@ mod issuing;
 mod persistence;
 mod requests;
 mod revocation;
+mod sealed;
