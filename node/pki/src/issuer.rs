@@ -10,7 +10,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 
 use crate::CertificateDer;
+use crate::algorithm::KeyAlgorithm;
 use crate::fingerprint::{Fingerprint, fingerprint};
+use crate::key::PublicKey;
 use crate::summary::{SummaryError, parse_certificate};
 
 /// The SHA-256 over an authority's name and public key. Shown as 64 hexadecimal digits.
@@ -65,4 +67,21 @@ pub(crate) fn issuer_key_identifier<'a>(certificate: &'a X509Certificate<'_>) ->
             }
             _ => None,
         })
+}
+
+/// True when the holder of one certificate signed the other. Times and bounds are not looked at.
+pub(crate) fn issued_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
+    let (Ok(certificate), Ok(issuer)) = (parse_certificate(certificate), parse_certificate(issuer))
+    else {
+        return false;
+    };
+    PublicKey::from_parsed(issuer.public_key()).is_some_and(|key| {
+        certificate.issuer().as_raw() == issuer.subject().as_raw()
+            && KeyAlgorithm::of_signature(&certificate.signature_algorithm)
+                == Some(key.key_algorithm())
+            && key.verifies(
+                certificate.tbs_certificate.as_ref(),
+                &certificate.signature_value.data,
+            )
+    })
 }

@@ -28,7 +28,9 @@
 //! - `request`: [`CertificateRequest`], a public key whose owner proved to hold the private one
 //! - `authority`: [`Authority`], a certificate and a signer that may issue others
 //! - `leaf`: what a leaf certificate says
-//! - `development`: [`DevelopmentAuthority`], both sides at once, for a first run
+//! - `cluster`: [`ClusterAuthority`], all authorities at once, their lists and their rotation
+//! - `bundle`: [`TrustBundle`], what members are told to trust
+//! - `development`: [`DevelopmentAuthority`], the same for a first run, in six files
 //! - `revocation`: [`RevocationList`], what an authority took back; [`Revocations`], the newest lists
 //! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]; `chain`: [`VerifiedChain`], its result
 //! - `issuer`: [`IssuerId`], an authority by its name and key
@@ -38,7 +40,9 @@
 
 mod algorithm;
 mod authority;
+mod bundle;
 mod chain;
+mod cluster;
 mod development;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
@@ -58,7 +62,11 @@ mod verify;
 
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, IssueError, LoadAuthorityError};
+pub use bundle::{TrustBundle, TrustBundleError};
 pub use chain::VerifiedChain;
+pub use cluster::{
+    AuthorityLifetimes, ClusterAuthority, ClusterError, ListTerms, LoadClusterError,
+};
 pub use development::{AuthorityPem, DevelopmentAuthority, PemFile};
 pub use fingerprint::{Fingerprint, ParseFingerprintError, fingerprint};
 pub use issuer::IssuerId;

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::CertificateDer;
 use crate::key::{ExportableKey, KeyError};
+use crate::revocation::RevocationList;
 
 /// 1 MiB: a hundred ML-DSA-87 certificates, ten times what a file of roots ever needs.
 pub const PEM_BYTES_MAX: usize = 1 << 20;
@@ -51,6 +52,12 @@ pub fn encode_certificates(certificates: &[CertificateDer<'_>]) -> String {
     certificates.iter().map(encode_certificate).collect()
 }
 
+/// A revocation list as PEM text (`X509 CRL`).
+#[must_use]
+pub fn encode_list(list: &RevocationList) -> String {
+    encode("X509 CRL", list.der())
+}
+
 /// A private key as PEM text (`PRIVATE KEY`, PKCS#8). Whoever reads it has the key.
 ///
 /// # Errors
@@ -64,7 +71,7 @@ pub fn encode_key(key: &impl ExportableKey) -> Result<Zeroizing<String>, KeyErro
 /// # Errors
 /// When the text is too long, malformed, empty, or holds anything but certificates.
 pub fn decode_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let certificates: Vec<_> = sections(pem, SectionKind::Certificate)?
+    let certificates: Vec<_> = sections_of(pem, SectionKind::Certificate)?
         .map(|section| section.map(|mut der| CertificateDer::from(std::mem::take(&mut *der))))
         .collect::<Result<_, _>>()?;
     if certificates.is_empty() {
@@ -93,7 +100,7 @@ pub fn decode_certificate(pem: &str) -> Result<CertificateDer<'static>, PemError
 /// # Errors
 /// When the text is too long, malformed, empty, or holds anything but one key of this kind.
 pub fn decode_key<K: ExportableKey>(pem: &str) -> Result<K, PemError> {
-    let mut sections = sections(pem, SectionKind::PrivateKey)?;
+    let mut sections = sections_of(pem, SectionKind::PrivateKey)?;
     let der = sections.next().ok_or(PemError::Empty)??;
     match sections.next() {
         None => K::from_pkcs8(&der).map_err(PemError::Key),
@@ -129,23 +136,34 @@ pub(crate) fn decode_section(pem: &str, label: &str) -> Result<Zeroizing<Vec<u8>
     }
 }
 
-fn sections(
+/// A kind and some bytes, perhaps a key's.
+type Section = (SectionKind, Zeroizing<Vec<u8>>);
+
+/// The sections of a text with their kinds, when the text is not longer than the bound.
+pub(crate) fn sections(
     pem: &str,
-    wanted: SectionKind,
-) -> Result<impl Iterator<Item = Result<Zeroizing<Vec<u8>>, PemError>>, PemError> {
-    if pem.len() > PEM_BYTES_MAX {
+    bytes_max: usize,
+) -> Result<impl Iterator<Item = Result<Section, PemError>>, PemError> {
+    if pem.len() > bytes_max {
         return Err(PemError::TooLong);
     }
     Ok(
-        <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()).map(move |section| {
+        <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()).map(|section| {
             // The reader's own error may quote the line, which may be part of a key.
             let (kind, der) = section.map_err(|_quoting| PemError::Malformed)?;
-            let der = Zeroizing::new(der);
-            if kind == wanted {
-                Ok(der)
-            } else {
-                Err(PemError::WrongSection)
-            }
+            Ok((kind, Zeroizing::new(der)))
+        }),
+    )
+}
+
+fn sections_of(
+    pem: &str,
+    wanted: SectionKind,
+) -> Result<impl Iterator<Item = Result<Zeroizing<Vec<u8>>, PemError>>, PemError> {
+    Ok(
+        sections(pem, PEM_BYTES_MAX)?.map(move |section| match section? {
+            (kind, der) if kind == wanted => Ok(der),
+            _ => Err(PemError::WrongSection),
         }),
     )
 }

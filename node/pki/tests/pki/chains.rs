@@ -4,14 +4,14 @@ use std::slice::from_ref;
 use std::time::Duration;
 
 use caxton_pki::{
-    Authority, CertificateDer, DevelopmentAuthority, ExportableKey, KeyAlgorithm, MlDsa87Key,
-    ParseSpiffeIdError, Purpose, Revocations, SpiffeId, VerifiedChain, VerifyChainError,
+    Authority, CertificateDer, DevelopmentAuthority, KeyAlgorithm, MlDsa87Key, ParseSpiffeIdError,
+    Purpose, Revocations, SpiffeId, VerifiedChain, VerifyChainError,
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use crate::fixture::{
-    DAY, ID, authority, craft, craft_by, good_leaf, id, list_of, lists, mesh_chain, ml_dsa, now,
-    p384, uri, verify, web_chain,
+    DAY, ID, authority, copy_of, craft, craft_by, good_leaf, id, list_of, lists, mesh_chain,
+    ml_dsa, now, p384, uri, verify, web_chain,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,8 +42,8 @@ fn verdict_under(
 ) -> Result<SpiffeId, VerifyChainError> {
     let mut lists = Revocations::new();
     for (certificate, key) in authorities {
-        let key = MlDsa87Key::from_pkcs8(&key.to_pkcs8().expect("a key")).expect("the same key");
-        let authority = Authority::load((*certificate).clone(), key).expect("an authority");
+        let authority =
+            Authority::load((*certificate).clone(), copy_of(key)).expect("an authority");
         list_of(&mut lists, &authority);
     }
     verify(chain, roots, &lists, now, Purpose::MeshServer).map(VerifiedChain::into_id)

@@ -4,9 +4,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use caxton_pki::{
-    Authority, CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, P384Key,
-    Purpose, Revocation, RevocationReason, Revocations, Serial, Signer, SpiffeId, TrustDomain,
-    VerifiedChain, VerifyChainError, loopback_hosts, verify_chain,
+    Authority, AuthorityLifetimes, CertificateDer, CertificateRequest, ClusterAuthority,
+    DevelopmentAuthority, ExportableKey, ListTerms, MlDsa87Key, P384Key, Purpose, Revocation,
+    RevocationReason, Revocations, Serial, Signer, SpiffeId, TrustDomain, VerifiedChain,
+    VerifyChainError, loopback_hosts, verify_chain,
 };
 use rcgen::{
     CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
@@ -142,4 +143,38 @@ pub(crate) fn verify(
 ) -> Result<VerifiedChain, VerifyChainError> {
     let (leaf, rest) = chain.split_first().expect("a chain has a leaf");
     verify_chain(leaf, rest, roots, revocations, now, purpose)
+}
+
+pub(crate) type Cluster = ClusterAuthority<MlDsa87Key, P384Key>;
+
+pub(crate) const LIFETIMES: AuthorityLifetimes = AuthorityLifetimes {
+    root: Duration::from_secs(3_650 * 24 * 60 * 60),
+    intermediate: Duration::from_secs(730 * 24 * 60 * 60),
+};
+
+/// A cluster's authority with lists that count for as long as a test may look.
+pub(crate) fn cluster() -> Cluster {
+    cluster_with(ListTerms {
+        root: 1_000 * DAY,
+        issuing: 1_000 * DAY,
+        remember: 100 * DAY,
+    })
+}
+
+pub(crate) fn cluster_with(terms: ListTerms) -> Cluster {
+    let keys = [ml_dsa(), ml_dsa()];
+    ClusterAuthority::generate(&domain(), keys, p384(), LIFETIMES, terms, now()).expect("a cluster")
+}
+
+/// A key like this one, for a second holder of it.
+pub(crate) fn copy_of(key: &MlDsa87Key) -> MlDsa87Key {
+    MlDsa87Key::from_pkcs8(&key.to_pkcs8().expect("a key")).expect("the same key")
+}
+
+/// A node's chain in the mesh as the cluster issues it at this time.
+pub(crate) fn node_chain(cluster: &Cluster, now: SystemTime) -> Vec<CertificateDer<'static>> {
+    let request = CertificateRequest::of_own(&ml_dsa());
+    cluster
+        .issue_mesh_node(&request, &id(), &loopback_hosts(), 90 * DAY, now)
+        .expect("a chain")
 }

@@ -1,5 +1,6 @@
 //! What Caxton's certificates promise, checked from outside the crate.
 
+mod bundle;
 mod chains;
 mod fixture;
 mod handshake;
@@ -9,4 +10,5 @@ mod issuing;
 mod persistence;
 mod requests;
 mod revocation;
+mod rotation;
 mod sealed;
