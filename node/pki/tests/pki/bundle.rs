@@ -6,12 +6,8 @@ use caxton_pki::{Authority, CertificateDer, ReplaceListError, TrustBundle, Trust
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use crate::fixture::{
-    Cluster, DAY, LIFETIMES, cluster, craft, good_leaf, ml_dsa, node_chain, now, p384,
+    DAY, LIFETIMES, bundle, cluster, craft, good_leaf, ml_dsa, node_chain, now, p384,
 };
-
-fn bundle(cluster: &Cluster) -> TrustBundle {
-    cluster.bundle().expect("a bundle")
-}
 
 /// The certificates and lists of a bundle, to be put together otherwise.
 fn parts(bundle: &TrustBundle) -> (Vec<CertificateDer<'static>>, Vec<Vec<u8>>) {

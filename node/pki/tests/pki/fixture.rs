@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use caxton_pki::{
     Authority, AuthorityLifetimes, CertificateDer, CertificateRequest, ClusterAuthority,
     DevelopmentAuthority, ExportableKey, ListTerms, MlDsa87Key, P384Key, Purpose, Revocation,
-    RevocationReason, Revocations, Serial, Signer, SpiffeId, TrustDomain, VerifiedChain,
-    VerifyChainError, loopback_hosts, verify_chain,
+    RevocationList, RevocationReason, Revocations, Serial, Signer, SpiffeId, TrustBundle,
+    TrustDomain, VerifiedChain, VerifyChainError, loopback_hosts, verify_chain,
 };
 use rcgen::{
     CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
@@ -177,4 +177,20 @@ pub(crate) fn node_chain(cluster: &Cluster, now: SystemTime) -> Vec<CertificateD
     cluster
         .issue_mesh_node(&request, &id(), &loopback_hosts(), 90 * DAY, now)
         .expect("a chain")
+}
+
+/// The number `number` of the intermediate's lists.
+pub(crate) fn intermediate_list(
+    authority: &DevelopmentAuthority,
+    number: u64,
+    entries: &[Revocation],
+) -> RevocationList {
+    authority
+        .mesh_intermediate()
+        .revocation_list(number, entries, DAY, now())
+        .expect("a list")
+}
+
+pub(crate) fn bundle(cluster: &Cluster) -> TrustBundle {
+    cluster.bundle().expect("a bundle")
 }

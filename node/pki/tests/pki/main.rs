@@ -7,6 +7,8 @@ mod handshake;
 mod hostile_input;
 mod interop;
 mod issuing;
+mod keeping;
+mod lists;
 mod persistence;
 mod requests;
 mod revocation;
