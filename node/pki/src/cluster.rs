@@ -100,8 +100,12 @@ struct Generation<S> {
 }
 
 impl<S: Signer> Generation<S> {
+    /// Its certificates, those by older roots first. OpenSSL takes the first that fits and never
+    /// looks for another way, and while a root changes it is the members that have not heard of
+    /// it which know one root alone.
     fn certificates(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
-        std::iter::once(self.authority.certificate()).chain(&self.cross)
+        let own = std::iter::once(self.authority.certificate());
+        self.cross.iter().chain(own)
     }
 }
 

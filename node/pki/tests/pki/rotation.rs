@@ -107,6 +107,13 @@ fn while_the_root_changes_a_new_leaf_is_believed_with_either_root_alone() {
     assert_eq!(says(&after, &old_chain, later), Err(STRANGER));
     assert_eq!(says(&after, &new_chain, later), Ok(id()));
     assert_eq!(says(&after, &last_chain, later), Ok(id()));
+    // A node that issued nothing anew sends the same, once it has the new bundle.
+    assert_eq!(both.chain_to_send(&new_chain), new_chain);
+    let sent = after.chain_to_send(&new_chain);
+    assert_eq!(
+        [&sent[..1], &sent[1..]],
+        [&new_chain[..1], &last_chain[1..]]
+    );
 
     // One root alone, each with all the lists: it is the certificates that make the way.
     let lists = both.revocations();
