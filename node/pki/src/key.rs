@@ -309,7 +309,16 @@ impl PublicKey {
         })
     }
 
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// A key as its raw bytes: for ML-DSA-87 what FIPS 204 encodes, for P-384 the uncompressed
+    /// point. Nothing when their number is wrong.
+    #[must_use]
+    pub fn from_raw(algorithm: KeyAlgorithm, raw: Vec<u8>) -> Option<Self> {
+        (raw.len() == algorithm.public_key_bytes()).then_some(Self { algorithm, raw })
+    }
+
+    /// True when `signature` over `message` was made by the owner of this key.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.algorithm.verifies(&self.raw, message, signature)
     }
 }

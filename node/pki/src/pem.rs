@@ -111,8 +111,11 @@ pub fn decode_key<K: ExportableKey>(pem: &str) -> Result<K, PemError> {
 
 /// The bytes of a text that is one section of this name and nothing else. Exact, because the
 /// reader of the standard sections passes over names that it does not know: the text is what
-/// [`encode`] writes, or the same with other line ends.
-pub(crate) fn decode_section(pem: &str, label: &str) -> Result<Zeroizing<Vec<u8>>, PemError> {
+/// [`encode_section`] writes, or the same with other line ends.
+///
+/// # Errors
+/// When the text is too long, or is anything else.
+pub fn decode_section(pem: &str, label: &str) -> Result<Zeroizing<Vec<u8>>, PemError> {
     if pem.len() > PEM_BYTES_MAX {
         return Err(PemError::TooLong);
     }
@@ -168,8 +171,13 @@ fn sections_of(
     )
 }
 
-/// Some bytes as the PEM section of this name.
-pub(crate) fn encode(label: &str, der: &[u8]) -> String {
+/// Some bytes as the PEM section of this name, for what is neither certificate nor key nor list.
+#[must_use]
+pub fn encode_section(label: &str, bytes: &[u8]) -> String {
+    encode(label, bytes)
+}
+
+fn encode(label: &str, der: &[u8]) -> String {
     let lines = der.len().div_ceil(LINE_BYTES);
     // Reserved at once: a text that grew would leave copies of a key behind.
     let frame = "-----BEGIN -----\n-----END -----\n".len() + 2 * label.len();

@@ -26,7 +26,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::algorithm::KeyAlgorithm;
 use crate::key::{Custody, ExportableKey, KeyError, Signer};
-use crate::pem::{PemError, decode_section, encode};
+use crate::pem::{PemError, decode_section, encode_section};
 
 const LABEL: &str = "CAXTON SEALED KEY";
 const VERSION: u8 = 1;
@@ -176,7 +176,7 @@ pub fn seal_key(
     cipher
         .seal_in_place_append_tag(header.nonce(), Aad::from(header.encode()), &mut *sealed)
         .map_err(|_unspecified| SealKeyError::System)?;
-    Ok(encode(
+    Ok(encode_section(
         LABEL,
         &[header.encode().as_slice(), &sealed].concat(),
     ))

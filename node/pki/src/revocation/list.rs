@@ -94,10 +94,11 @@ impl RevocationList {
             return Err(RevocationListError::TooLong);
         }
         let issuer = parse_certificate(issuer).map_err(|_bad| RevocationListError::Issuer)?;
-        let (rest, list) = CertificateRevocationList::from_der(der)
+        // What follows the list is found when its frame is compared.
+        let (_rest, list) = CertificateRevocationList::from_der(der)
             .map_err(|_parser| RevocationListError::Malformed)?;
         // Version 2 is written as 1, and it is the one that knows extensions.
-        if !rest.is_empty() || list.version() != Some(X509Version(1)) {
+        if list.version() != Some(X509Version(1)) {
             return Err(RevocationListError::Malformed);
         }
         check_signature(&list, der, &issuer)?;

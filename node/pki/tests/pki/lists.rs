@@ -7,7 +7,7 @@ use caxton_pki::{
 use rcgen::{
     BasicConstraints, CertificateRevocationListParams, CrlDistributionPoint,
     CrlIssuingDistributionPoint, CrlScope, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose,
-    SerialNumber, date_time_ymd,
+    SerialNumber, SigningKey, date_time_ymd,
 };
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ fn key_id(authority: &DevelopmentAuthority) -> Vec<u8> {
 /// A list in the issuer's name that our own code would not make.
 fn craft_list(
     issuer: &CertificateDer<'_>,
-    signer: &impl rcgen::SigningKey,
+    signer: &impl SigningKey,
     spoil: impl FnOnce(&mut CertificateRevocationListParams),
 ) -> Vec<u8> {
     let mut params = CertificateRevocationListParams {
@@ -306,4 +306,44 @@ fn an_authority_signs_no_impossible_list() {
         may_not.revocation_list(1, &[], DAY, now()),
         Err(IssueError::CertificatesOnly)
     );
+}
+
+#[test]
+fn a_list_of_version_one_or_without_a_time_to_count_in_is_refused() {
+    let authority = authority();
+    let issuer = authority.mesh_intermediate();
+    let good = list(&authority, 1, &[]).der().to_vec();
+    // Spoils the signed part, and has the true key sign it again. It stands between the header of
+    // the whole list and the algorithm (13 bytes), the signature's header (5) and the signature.
+    let resigned = |spoil: &dyn Fn(&mut [u8])| {
+        let mut der = good.clone();
+        let start = der.len() - 4627;
+        let signed = 4..start - 18;
+        spoil(&mut der[signed.clone()]);
+        let signature = issuer.signer().sign(&der[signed]).unwrap();
+        der[start..].copy_from_slice(&signature);
+        RevocationList::parse_and_verify(&der, issuer.certificate()).map(|list| list.number())
+    };
+    assert_eq!(resigned(&|_| ()), Ok(1), "what the others spoil is good");
+    let malformed = Err(RevocationListError::Malformed);
+    let at = |signed: &[u8], from: usize, wanted: &[u8]| {
+        let mut windows = signed[from..].windows(wanted.len());
+        from + windows.position(|window| window == wanted).unwrap()
+    };
+    let version_one = |signed: &mut [u8]| {
+        let version = at(signed, 0, &[2, 1, 1]);
+        signed[version + 2] = 0;
+    };
+    assert_eq!(resigned(&version_one), malformed);
+    // This update is put where the next one stands; then one that is an hour earlier.
+    for earlier in [0, 1] {
+        let times = |signed: &mut [u8]| {
+            let this = at(signed, 0, &[0x17, 13]);
+            let next = at(signed, this + 1, &[0x17, 13]);
+            signed.copy_within(this..this + 15, next);
+            // Two bytes of header, then two digits each of year, month, day and hour.
+            signed[next + 9] -= earlier;
+        };
+        assert_eq!(resigned(&times), malformed, "{earlier}");
+    }
 }
