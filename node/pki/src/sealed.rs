@@ -205,6 +205,14 @@ pub fn open_key<K: ExportableKey>(
     K::from_pkcs8(der).map(OpenedKey).map_err(OpenKeyError::Key)
 }
 
+/// True when a text is refused for its passphrase alone. For the fuzzer, which has no time to
+/// derive keys.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn asks_for_a_passphrase(pem: &str) -> bool {
+    let bytes = decode_section(pem, LABEL);
+    bytes.is_ok_and(|bytes| Header::read(&bytes).is_ok())
+}
+
 struct Header {
     cost: SealCost,
     salt: [u8; SALT_BYTES],
