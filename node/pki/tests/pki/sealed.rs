@@ -81,6 +81,26 @@ fn a_passphrase_of_less_than_twelve_bytes_seals_nothing() {
 }
 
 #[test]
+fn a_sealed_key_is_what_its_description_says() {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    let key = ml_dsa();
+    let mut bytes = body(&seal_key(&key, PASSPHRASE, cheap()).unwrap());
+    let (header, sealed) = bytes.split_at_mut(41);
+    assert_eq!(header[..13], [1, 0, 0, 0x20, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+    let params = argon2::Params::new(8 * 1024, 1, 1, Some(32)).unwrap();
+    let mut blocks = vec![argon2::Block::default(); params.block_count()];
+    let mut derived = [0; 32];
+    argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+        .hash_password_into_with_memory(PASSPHRASE, &header[13..29], &mut derived, &mut blocks)
+        .unwrap();
+    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &derived).unwrap());
+    let nonce = Nonce::try_assume_unique_for_key(&header[29..41]).unwrap();
+    // Opening with the header as associated data is what shows that it is authenticated.
+    let opened = cipher.open_in_place(nonce, Aad::from(&*header), sealed);
+    assert_eq!(*opened.unwrap(), **key.to_pkcs8().unwrap());
+}
+
+#[test]
 fn the_same_key_never_seals_to_the_same_bytes() {
     let key = ml_dsa();
     let [one, other] = [(); 2].map(|()| body(&seal_key(&key, PASSPHRASE, cheap()).unwrap()));
