@@ -32,7 +32,8 @@
 //! - `bundle`: [`TrustBundle`], what members are told to trust
 //! - `development`: [`DevelopmentAuthority`], the same for a first run, in six files
 //! - `revocation`: [`RevocationList`], what an authority took back; [`Revocations`], the newest lists
-//! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]; `chain`: [`VerifiedChain`], its result
+//! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]; `chain`: [`VerifiedChain`], its result;
+//!   [`FirstContact`], the same of a peer met before any list was
 //! - `issuer`: [`IssuerId`], an authority by its name and key
 //! - `summary`, `fingerprint`, `pem`, `validity`: looking at certificates and moving them about
 
@@ -84,7 +85,7 @@ pub use sealed::{
 pub use spiffe::{ParseSpiffeIdError, Role, SpiffeId, TrustDomain};
 pub use summary::{CertificateSummary, SummaryError};
 pub use validity::InvalidValidity;
-pub use verify::{Purpose, VerifyChainError, verify_chain};
+pub use verify::{FirstContact, Purpose, VerifyChainError, verify_chain};
 
 /// A certificate as DER bytes, the type that rustls takes as well.
 pub use rustls_pki_types::CertificateDer;

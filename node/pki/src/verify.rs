@@ -17,6 +17,7 @@ use x509_parser::certificate::X509Certificate;
 
 use crate::CertificateDer;
 use crate::algorithm::KeyAlgorithm;
+use crate::bundle::TrustBundle;
 use crate::chain::{ChainLink, VerifiedChain};
 use crate::issuer::IssuerId;
 use crate::revocation::{RevocationReason, Revocations, Serial};
@@ -168,6 +169,68 @@ pub fn verify_chain(
     now: SystemTime,
     purpose: Purpose,
 ) -> Result<VerifiedChain, VerifyChainError> {
+    believe(leaf, intermediates, roots, Some(revocations), now, purpose)
+}
+
+/// A chain that holds, of a peer met before any revocation list was.
+///
+/// A node that joins knows the root from its join token, and nothing of what was taken back since:
+/// the lists come over this very connection. It may ask for them, and MUST trust nothing else that
+/// it hears until [`Self::check`] has made a [`VerifiedChain`] of this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstContact(VerifiedChain);
+
+impl FirstContact {
+    /// As [`verify_chain`] under one root, without looking anything up.
+    ///
+    /// # Errors
+    /// The first reason found why the chain is not to be believed.
+    pub fn verify(
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        root: &CertificateDer<'_>,
+        now: SystemTime,
+        purpose: Purpose,
+    ) -> Result<Self, VerifyChainError> {
+        believe(
+            leaf,
+            intermediates,
+            std::slice::from_ref(root),
+            None,
+            now,
+            purpose,
+        )
+        .map(Self)
+    }
+
+    /// Who the peer says it is.
+    #[must_use]
+    pub fn id(&self) -> &SpiffeId {
+        self.0.id()
+    }
+
+    /// The verified chain, now that there is a bundle to look it up in.
+    ///
+    /// # Errors
+    /// When the bundle does not trust the chain's root, lacks a list, or the chain was taken back.
+    pub fn check(
+        self,
+        bundle: &TrustBundle,
+        now: SystemTime,
+    ) -> Result<VerifiedChain, VerifyChainError> {
+        bundle.check_chain(&self.0, now).map(|()| self.0)
+    }
+}
+
+/// Without lists nothing is looked up: that is for [`FirstContact`] alone.
+fn believe(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    revocations: Option<&Revocations>,
+    now: SystemTime,
+    purpose: Purpose,
+) -> Result<VerifiedChain, VerifyChainError> {
     if intermediates.len() > INTERMEDIATES_MAX {
         return Err(VerifyChainError::TooManyCertificates);
     }
@@ -213,7 +276,7 @@ fn find_path(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     roots: &[CertificateDer<'_>],
-    revocations: &Revocations,
+    revocations: Option<&Revocations>,
     now: SystemTime,
     purpose: Purpose,
 ) -> Result<Path, VerifyChainError> {
@@ -260,7 +323,7 @@ fn find_path(
 fn check_path(
     path: &VerifiedPath<'_>,
     root: Root,
-    revocations: &Revocations,
+    revocations: Option<&Revocations>,
     now: SystemTime,
 ) -> Result<Path, VerifyChainError> {
     let mut below: Vec<CertificateDer<'_>> = vec![path.end_entity().der()];
@@ -276,7 +339,7 @@ fn check_path(
         not_after = validity.not_after().min(not_after);
         issuer = IssuerId::of_parsed(&parsed);
     }
-    revocations.check_links(&links, now)?;
+    revocations.map_or(Ok(()), |lists| lists.check_links(&links, now))?;
     Ok(Path {
         root,
         links,

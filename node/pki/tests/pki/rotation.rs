@@ -5,9 +5,9 @@ use std::slice::from_ref;
 use std::time::SystemTime;
 
 use caxton_pki::{
-    Authority, CertificateDer, CertificateRequest, ClusterAuthority, ClusterError, IssueError,
-    ListTerms, MlDsa87Key, Purpose, RevocationReason, Serial, SpiffeId, TrustBundle, VerifiedChain,
-    VerifyChainError, verify_chain,
+    Authority, CertificateDer, CertificateRequest, ClusterAuthority, ClusterError, FirstContact,
+    IssueError, ListTerms, MlDsa87Key, Purpose, RevocationReason, Serial, SpiffeId, TrustBundle,
+    VerifiedChain, VerifyChainError, verify_chain,
 };
 
 use crate::fixture::{
@@ -380,4 +380,40 @@ fn a_root_cross_certifies_only_an_intermediate_of_its_realm_and_kind() {
         one.cross_certify(&below, DAY, now() + 11 * DAY),
         Err(IssueError::Validity(_))
     ));
+}
+
+#[test]
+fn a_peer_met_before_any_list_was_is_looked_up_afterwards() {
+    let mut cluster = cluster();
+    let chain = node_chain(&cluster, now());
+    let root = cluster.mesh_root().unwrap().certificate().clone();
+    let meet = |root: &CertificateDer<'_>, now| {
+        FirstContact::verify(&chain[0], &chain[1..], root, now, Purpose::MeshServer)
+    };
+    let contact = meet(&root, now()).unwrap();
+    assert_eq!(contact.id(), &id());
+    let lists = bundle(&cluster);
+    assert_eq!(
+        contact
+            .clone()
+            .check(&lists, now())
+            .map(VerifiedChain::into_id),
+        Ok(id())
+    );
+    // All but revocation is looked at from the first.
+    let other = crate::fixture::cluster();
+    let other_root = other.mesh_root().unwrap().certificate();
+    assert_eq!(meet(other_root, now()), Err(STRANGER));
+    let late = meet(&root, now() + 100 * DAY);
+    assert!(matches!(late, Err(VerifyChainError::Expired { .. })));
+    // A bundle that does not know the root, one without lists, and one in which it was taken back.
+    assert_eq!(contact.clone().check(&bundle(&other), now()), Err(STRANGER));
+    let bare = TrustBundle::try_new(vec![root.clone()], &[]).unwrap();
+    assert_eq!(contact.clone().check(&bare, now()), Err(UNKNOWN));
+    let issuer = cluster.mesh_intermediate().issuer_id();
+    let serial = Serial::of(&chain[0]).unwrap();
+    let reason = RevocationReason::CessationOfOperation;
+    cluster.revoke(issuer, &serial, reason, now()).unwrap();
+    let verdict = contact.check(&bundle(&cluster), now());
+    assert_eq!(revoked(verdict.map(VerifiedChain::into_id)), Some(reason));
 }
