@@ -10,7 +10,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 
 use crate::CertificateDer;
-use crate::algorithm::KeyAlgorithm;
+use crate::algorithm::{KeyAlgorithm, signed_frame};
 use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::key::PublicKey;
 use crate::summary::{SummaryError, parse_certificate};
@@ -69,19 +69,23 @@ pub(crate) fn issuer_key_identifier<'a>(certificate: &'a X509Certificate<'_>) ->
         })
 }
 
-/// True when the holder of one certificate signed the other. Times and bounds are not looked at.
+/// True when the holder of one certificate signed the other, and that one is in the form that DER
+/// allows: the frame round the signed part is not signed, and a certificate must have one
+/// encoding, or a stranger could make another that is as good. Times and bounds are not looked at.
 pub(crate) fn issued_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
-    let (Ok(certificate), Ok(issuer)) = (parse_certificate(certificate), parse_certificate(issuer))
+    let (Ok(parsed), Ok(issuer)) = (parse_certificate(certificate), parse_certificate(issuer))
     else {
         return false;
     };
     PublicKey::from_parsed(issuer.public_key()).is_some_and(|key| {
-        certificate.issuer().as_raw() == issuer.subject().as_raw()
-            && KeyAlgorithm::of_signature(&certificate.signature_algorithm)
-                == Some(key.key_algorithm())
-            && key.verifies(
-                certificate.tbs_certificate.as_ref(),
-                &certificate.signature_value.data,
-            )
+        let algorithm = key.key_algorithm();
+        let (signed, signature) = (
+            parsed.tbs_certificate.as_ref(),
+            &parsed.signature_value.data,
+        );
+        parsed.issuer().as_raw() == issuer.subject().as_raw()
+            && KeyAlgorithm::of_signature(&parsed.signature_algorithm) == Some(algorithm)
+            && key.verifies(signed, signature)
+            && signed_frame(signed, algorithm, signature) == **certificate
     })
 }

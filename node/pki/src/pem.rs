@@ -256,6 +256,29 @@ mod tests {
     }
 
     #[test]
+    fn a_section_of_our_own_has_one_text() {
+        let bytes = vec![7; 100];
+        let text = encode_section("SOME THING", &bytes);
+        let read = |text: &str| decode_section(text, "SOME THING").map(|bytes| bytes.to_vec());
+        assert_eq!(read(&text), Ok(bytes.clone()));
+        assert_eq!(read(text.trim_end()), Ok(bytes));
+        assert_eq!(
+            decode_section(&text, "OTHER THING"),
+            Err(PemError::WrongSection)
+        );
+        let cut = text.len() - 30;
+        for other in [
+            text.replacen("BwcH\n", "BwcH", 1),
+            text.replacen("BwcH", "BwcH\n", 1),
+            format!("{text}more"),
+            text.replace("BwcH", "Bwc-"),
+            text[..cut].to_owned(),
+        ] {
+            assert_eq!(read(&other), Err(PemError::Malformed), "{other}");
+        }
+    }
+
+    #[test]
     fn a_text_beyond_the_bound_is_not_looked_at() {
         let text = " ".repeat(PEM_BYTES_MAX + 1);
         assert_eq!(decode_certificates(&text), Err(PemError::TooLong));

@@ -241,6 +241,26 @@ fn a_bundles_text_holds_no_key() {
     );
 }
 
+#[test]
+fn every_byte_of_a_bundled_root_counts_whether_it_is_signed_or_not() {
+    let (certificates, _) = parts(&bundle(&cluster()));
+    let one = TrustBundle::try_new(certificates[..1].to_vec(), &[]).unwrap();
+    let encoded = one.encode();
+    let counts = |position: usize, bit: usize| {
+        let mut changed = encoded.clone();
+        changed[position] ^= 1 << bit;
+        assert!(TrustBundle::decode(&changed).is_err(), "byte {position}");
+    };
+    for position in 0..encoded.len() {
+        counts(position, position % 8);
+    }
+    // The algorithm and the header of the signature, which nobody signs: 18 bytes before it.
+    let signature = encoded.len() - 4627;
+    for position in signature - 18..signature {
+        (0..8).for_each(|bit| counts(position, bit));
+    }
+}
+
 static ENCODED: LazyLock<Vec<u8>> = LazyLock::new(|| bundle(&cluster()).encode());
 
 proptest! {

@@ -309,7 +309,7 @@ fn an_authority_signs_no_impossible_list() {
 }
 
 #[test]
-fn a_list_of_version_one_or_without_a_time_to_count_in_is_refused() {
+fn a_list_of_another_version_or_algorithm_or_without_a_time_to_count_in_is_refused() {
     let authority = authority();
     let issuer = authority.mesh_intermediate();
     let good = list(&authority, 1, &[]).der().to_vec();
@@ -335,6 +335,13 @@ fn a_list_of_version_one_or_without_a_time_to_count_in_is_refused() {
         signed[version + 2] = 0;
     };
     assert_eq!(resigned(&version_one), malformed);
+    // The signed part names ML-DSA-65: the last byte of the identifier is 18, not 19.
+    let other_algorithm = |signed: &mut [u8]| {
+        let identifier = at(signed, 0, &[0x04, 0x03, 0x13]);
+        signed[identifier + 2] = 0x12;
+    };
+    let answer = resigned(&other_algorithm);
+    assert_eq!(answer, Err(RevocationListError::BadSignature));
     // This update is put where the next one stands; then one that is an hour earlier.
     for earlier in [0, 1] {
         let times = |signed: &mut [u8]| {
