@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use caxton_pki::{Authority, CertificateDer, ReplaceListError, TrustBundle, TrustBundleError, pem};
+use caxton_pki::{
+    Authority, CertificateDer, ReplaceListError, Revocation, RevocationReason, TrustBundle,
+    TrustBundleError, pem,
+};
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use crate::fixture::{
@@ -229,6 +232,32 @@ fn a_bundle_beyond_the_bounds_is_not_looked_at() {
         TrustBundle::from_pem(&text),
         Err(TrustBundleError::Pem(pem::PemError::TooLong))
     );
+}
+
+#[test]
+fn lists_that_come_by_themselves_do_not_grow_a_bundle_beyond_its_bound() {
+    let root = || Authority::mesh_root(&crate::fixture::domain(), ml_dsa(), DAY, now()).unwrap();
+    let roots: Vec<_> = (0..6).map(|_| root()).collect();
+    let certificates = roots
+        .iter()
+        .map(|root| root.certificate().clone())
+        .collect();
+    let mut bundle = TrustBundle::try_new(certificates, &[]).unwrap();
+    let entries: Vec<Revocation> = (0..8_192_u32)
+        .map(|number| Revocation {
+            serial: format!("7f{number:030x}").parse().unwrap(),
+            reason: RevocationReason::KeyCompromise,
+            at: now(),
+        })
+        .collect();
+    // Each has 400 KB, so that five fit into 2 MiB and six do not.
+    let mut answers = roots.iter().map(|root| {
+        let list = root.revocation_list(1, &entries, DAY, now()).unwrap();
+        bundle.add_list(list.der())
+    });
+    assert!(answers.by_ref().take(5).all(|answer| answer == Ok(true)));
+    assert_eq!(answers.next(), Some(Err(TrustBundleError::TooLong)));
+    assert_eq!(TrustBundle::decode(&bundle.encode()), Ok(bundle));
 }
 
 #[test]

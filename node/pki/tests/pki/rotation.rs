@@ -417,3 +417,41 @@ fn a_peer_met_before_any_list_was_is_looked_up_afterwards() {
     let verdict = contact.check(&bundle(&cluster), now());
     assert_eq!(revoked(verdict.map(VerifiedChain::into_id)), Some(reason));
 }
+
+#[test]
+fn a_way_that_was_taken_back_does_not_hide_another_that_holds() {
+    let mut cluster = cluster();
+    let old_root = cluster.mesh_root().unwrap();
+    let (certificate, key) = (old_root.certificate().clone(), copy_of(old_root.signer()));
+    let old_root = Authority::load(certificate, key).unwrap();
+    cluster
+        .next_root([ml_dsa(), ml_dsa()], LIFETIMES, now())
+        .unwrap();
+    let (mut both, chain) = (bundle(&cluster), node_chain(&cluster, now()));
+    let cross = crate::fixture::revoked(&chain[1]);
+    let number = both
+        .revocations()
+        .list(old_root.issuer_id())
+        .unwrap()
+        .number();
+    let list = old_root
+        .revocation_list(number + 1, &[cross], DAY, now())
+        .unwrap();
+    assert_eq!(both.add_list(list.der()), Ok(true));
+
+    // The way over the old root comes first, and ends at its list.
+    let (leaf, rest) = chain.split_first().unwrap();
+    let over = |root: &CertificateDer<'_>| {
+        let lists = both.revocations();
+        verify_chain(
+            leaf,
+            rest,
+            from_ref(root),
+            lists,
+            now(),
+            Purpose::MeshServer,
+        )
+    };
+    assert!(revoked(over(old_root.certificate()).map(VerifiedChain::into_id)).is_some());
+    assert_eq!(says(&both, &chain, now()), Ok(id()));
+}
