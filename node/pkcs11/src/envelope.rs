@@ -2,8 +2,8 @@
 //! ML-DSA themselves.
 //!
 //! The text is a PEM section of our own, `CAXTON ENVELOPED KEY`: a version byte, the 12-byte nonce,
-//! and the 54 bytes of PKCS#8 under AES-256-GCM with the 16-byte tag. The version and the token
-//! key's label are authenticated with them.
+//! and the 54 bytes of PKCS#8 under AES-256-GCM with the 16-byte tag. The section's name and the
+//! version are authenticated with them.
 //!
 //! This guards the key *at rest*. Once opened it is in this process's memory, as a key from a file
 //! would be: never call it protected by the token.
@@ -85,7 +85,7 @@ impl Token {
         let mut bytes = vec![VERSION];
         bytes.extend(nonce);
         let plain = key.to_pkcs8().map_err(EnvelopeError::Key)?;
-        let authenticated = authenticated(label);
+        let authenticated = authenticated();
         let sealed = gcm(&mut nonce, &authenticated).and_then(|mechanism| {
             Ok(self.with(|session| session.encrypt(&mechanism, sealer, &plain))?)
         });
@@ -109,7 +109,7 @@ impl Token {
         }
         let mut nonce: [u8; NONCE_BYTES] = *nonce;
         let opener = self.envelope_key(label).map_err(EnvelopeError::Token)?;
-        let authenticated = authenticated(label);
+        let authenticated = authenticated();
         let opened = gcm(&mut nonce, &authenticated).and_then(|mechanism| {
             Ok(self.with(|session| session.decrypt(&mechanism, opener, sealed))?)
         });
@@ -133,8 +133,8 @@ impl Token {
     }
 }
 
-fn authenticated(label: &str) -> Vec<u8> {
-    [LABEL.as_bytes(), &[VERSION], label.as_bytes()].concat()
+fn authenticated() -> Vec<u8> {
+    [LABEL.as_bytes(), &[VERSION]].concat()
 }
 
 fn gcm<'a>(nonce: &'a mut [u8], authenticated: &'a [u8]) -> Result<Mechanism<'a>, TokenError> {

@@ -60,20 +60,16 @@ impl Pkcs11Key {
         let wrong = || TokenError::WrongKind {
             label: label.to_owned(),
         };
-        let wanted = [AttributeType::ParameterSet, AttributeType::Value];
-        let found = match token.attributes(public, &wanted) {
-            // Keys of other kinds have no parameter set at all.
+        let found = match token.attributes(public, &[AttributeType::Value]) {
+            // Keys of other kinds keep theirs under another name.
             Err(TokenError::Unsupported(_)) => return Err(wrong()),
             found => found?,
         };
-        let set = MlDsaParameterSetType::ML_DSA_87.into();
-        if !found.contains(&Attribute::ParameterSet(set)) {
-            return Err(wrong());
-        }
         let raw = found.into_iter().find_map(|attribute| match attribute {
             Attribute::Value(raw) => Some(raw),
             _ => None,
         });
+        // No other parameter set has a public key of this length.
         let public = raw
             .and_then(|raw| PublicKey::from_raw(KeyAlgorithm::MlDsa87, raw))
             .ok_or_else(wrong)?;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use caxton_pkcs11::{EnvelopeError, TokenConfig, TokenError};
 use caxton_pki::{Authority, Custody, ExportableKey, MlDsa87Key, Signer, pem};
 use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, KeyType};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
@@ -104,6 +105,33 @@ fn every_byte_of_an_envelope_counts() {
             }
             // After all these refusals the session still works.
             assert!(unseal(&bytes).is_ok());
+        },
+    );
+}
+
+#[test]
+fn an_envelope_is_what_its_description_says() {
+    with_token(
+        Library::SoftHsm,
+        "envelope::an_envelope_is_what_its_description_says",
+        |config| {
+            let token = open(config);
+            token.generate_envelope_key(KEY).unwrap();
+            let key = MlDsa87Key::generate().unwrap();
+            let text = token.seal(KEY, &key).unwrap();
+            let mut bytes = pem::decode_section(&text, "CAXTON ENVELOPED KEY").unwrap();
+            let (head, sealed) = bytes.split_at_mut(13);
+            assert_eq!(head[0], 1);
+            let module = raw(&config.module);
+            let slot = module.get_slots_with_initialized_token().unwrap()[0];
+            let session = module.open_rw_session(slot).unwrap();
+            let wanted = [Attribute::Label(KEY.as_bytes().to_vec())];
+            let opener = session.find_objects(&wanted).unwrap()[0];
+            // Opening with the name and version as associated data shows that they are bound in.
+            let named = b"CAXTON ENVELOPED KEY\x01";
+            let params = GcmParams::new(&mut head[1..], named, 128.into()).unwrap();
+            let plain = session.decrypt(&Mechanism::AesGcm(params), opener, sealed);
+            assert_eq!(plain.unwrap(), **key.to_pkcs8().unwrap());
         },
     );
 }
