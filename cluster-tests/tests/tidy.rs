@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("node/api", &[]),
     ("node/pki", &[]),
     ("node/mesh", &["caxton-pki"]),
+    ("node/pkcs11", &["caxton-pki"]),
     (
         "node",
         &[

@@ -7,7 +7,8 @@ use std::{
 };
 
 use caxton_pki::{
-    CertificateRequest, DevelopmentAuthority, MlDsa87Key, SpiffeId, TrustDomain, loopback_hosts,
+    CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, Revocations, SpiffeId,
+    TrustDomain, loopback_hosts,
 };
 use futures_util::future::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,6 +51,25 @@ impl Ca {
             .issue_mesh_node(&request, &id, &loopback_hosts(), 10 * DAY, wall())
             .unwrap();
         Credentials::new(chain, &key).unwrap()
+    }
+
+    /// A node's chain, leaf first, whose key nobody kept.
+    pub(crate) fn chain(&self, name: &str) -> Vec<CertificateDer<'static>> {
+        let id = SpiffeId::node("test.caxton".parse().unwrap(), name).unwrap();
+        let request = CertificateRequest::of_own(&MlDsa87Key::generate().unwrap());
+        self.0
+            .issue_mesh_node(&request, &id, &loopback_hosts(), 10 * DAY, wall())
+            .unwrap()
+    }
+
+    /// The mesh authorities' lists, on which nothing stands.
+    pub(crate) fn lists(&self) -> Revocations {
+        let mut lists = Revocations::new();
+        for authority in [self.0.mesh_root(), self.0.mesh_intermediate()] {
+            let list = authority.revocation_list(1, &[], DAY, wall()).unwrap();
+            lists.replace(list).unwrap();
+        }
+        lists
     }
 
     pub(crate) fn trust(&self) -> Arc<Trust> {

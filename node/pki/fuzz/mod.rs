@@ -28,6 +28,21 @@ pub fn identity(bytes: &[u8]) -> bool {
     targets::identity(bytes)
 }
 
+/// Revocation lists of one issuer.
+pub fn revocation_list(bytes: &[u8]) -> bool {
+    targets::revocation_list(bytes)
+}
+
+/// Trust bundles, as bytes and as text.
+pub fn bundle(bytes: &[u8]) -> bool {
+    targets::bundle(bytes)
+}
+
+/// Keys under a passphrase, up to where the passphrase is needed.
+pub fn sealed_key(bytes: &[u8]) -> bool {
+    targets::sealed_key(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{smoke::smoke, *};
@@ -52,5 +67,20 @@ mod tests {
     #[test]
     fn any_text_is_an_identity_that_is_written_as_it_was_read_or_none() {
         smoke(FOLDER, "identity", identity);
+    }
+
+    #[test]
+    fn any_bytes_are_a_whole_revocation_list_or_none() {
+        smoke(FOLDER, "revocation_list", revocation_list);
+    }
+
+    #[test]
+    fn any_bytes_are_a_bundle_that_is_written_as_it_was_read_or_none() {
+        smoke(FOLDER, "bundle", bundle);
+    }
+
+    #[test]
+    fn any_text_is_a_sealed_key_of_bearable_cost_or_none() {
+        smoke(FOLDER, "sealed_key", sealed_key);
     }
 }

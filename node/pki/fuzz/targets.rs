@@ -4,8 +4,11 @@ use std::{fmt::Display, str::FromStr};
 
 use crate::{
     CertificateDer, CertificateRequest, CertificateSummary, Fingerprint, MlDsa87Key, P384Key,
-    SpiffeId, TrustDomain, pem,
+    RevocationList, Serial, SpiffeId, TrustBundle, TrustDomain, pem, sealed,
 };
+
+/// A P-384 authority whose key nobody has; the lists of the corpus are its.
+const LIST_ISSUER: &[u8] = include_bytes!("list-issuer.der");
 
 /// What is shown of a certificate is the same each time and cannot steer a terminal.
 pub(crate) fn certificate(bytes: &[u8]) -> bool {
@@ -64,6 +67,45 @@ pub(crate) fn pem_text(bytes: &[u8]) -> bool {
     taken
 }
 
+/// A list that is believed is the bytes that were read, and ends where they end.
+pub(crate) fn revocation_list(bytes: &[u8]) -> bool {
+    let issuer = CertificateDer::from(LIST_ISSUER);
+    let Ok(list) = RevocationList::parse_and_verify(bytes, &issuer) else {
+        return false;
+    };
+    assert_eq!(list.der(), bytes);
+    assert!(list.this_update() < list.next_update());
+    let longer = [bytes, b"\0"].concat();
+    assert!(
+        RevocationList::parse_and_verify(&longer, &issuer).is_err(),
+        "trailing bytes"
+    );
+    true
+}
+
+/// A bundle has one encoding, and comes back from its text.
+pub(crate) fn bundle(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).ok();
+    let read = TrustBundle::decode(bytes).inspect(|bundle| assert_eq!(bundle.encode(), bytes));
+    let Some(bundle) = read
+        .ok()
+        .or_else(|| text.and_then(|text| TrustBundle::from_pem(text).ok()))
+    else {
+        return false;
+    };
+    assert_eq!(
+        TrustBundle::from_pem(&bundle.to_pem()).as_ref(),
+        Ok(&bundle)
+    );
+    assert_eq!(TrustBundle::decode(&bundle.encode()), Ok(bundle));
+    true
+}
+
+/// A sealed key that is taken asks for no more than is given.
+pub(crate) fn sealed_key(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(sealed::asks_for_a_passphrase)
+}
+
 /// What was read is written as it came.
 pub(crate) fn identity(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -74,6 +116,9 @@ pub(crate) fn identity(bytes: &[u8]) -> bool {
         same::<TrustDomain>(text),
         same::<Fingerprint>(text),
     ];
+    if let Ok(serial) = text.parse::<Serial>() {
+        assert_eq!(serial.to_string().parse(), Ok(serial), "{text:?}");
+    }
     known.contains(&true)
 }
 

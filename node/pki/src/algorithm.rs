@@ -77,7 +77,7 @@ impl KeyAlgorithm {
     }
 
     /// The identifier of the signature as DER bytes: the one form that the standards allow.
-    pub(crate) fn signature_identifier(self) -> Vec<u8> {
+    fn signature_identifier(self) -> Vec<u8> {
         let oid = match self {
             Self::MlDsa87 => ML_DSA_87,
             Self::P384 => ECDSA_SHA384,
@@ -108,7 +108,7 @@ impl fmt::Display for KeyAlgorithm {
 }
 
 /// A DER value: tag, shortest length, contents (X.690, sections 8.1 and 10.1).
-pub(crate) fn der_value(tag: u8, contents: &[u8]) -> Vec<u8> {
+fn der_value(tag: u8, contents: &[u8]) -> Vec<u8> {
     let length = contents.len();
     let digits = length
         .to_be_bytes()
@@ -126,6 +126,21 @@ pub(crate) fn der_value(tag: u8, contents: &[u8]) -> Vec<u8> {
     }
     value.extend_from_slice(contents);
     value
+}
+
+/// What RFC 5280, section 4.1, and RFC 2986, section 4.2, put round signed bytes: those bytes, the
+/// algorithm, the signature.
+///
+/// The frame itself is not signed, and parsers are lenient with it. Comparing with this one form
+/// leaves a signed thing exactly one encoding.
+pub(crate) fn signed_frame(signed: &[u8], algorithm: KeyAlgorithm, signature: &[u8]) -> Vec<u8> {
+    let no_unused_bits = [&[0], signature].concat();
+    let contents = [
+        signed,
+        &algorithm.signature_identifier(),
+        &der_value(0x03, &no_unused_bits),
+    ];
+    der_value(0x30, &contents.concat())
 }
 
 fn is_oid(value: &Any<'_>, oid: &[u8]) -> bool {

@@ -2,8 +2,11 @@
 //!
 //! Roots, intermediates and the web root are the same thing with different bounds. An authority
 //! knows its trust domain from its own certificate (X509-SVID, section 3.1) and certifies no
-//! identity outside it. Keeping records of what was issued, revocation lists and the change from
-//! one authority to the next are the caller's.
+//! identity outside it. It signs the list of what it takes back; keeping records of what was
+//! issued is the caller's, and the change from one authority to the next is
+//! [`ClusterAuthority`](crate::ClusterAuthority)'s.
+
+mod listing;
 
 use std::time::{Duration, SystemTime};
 
@@ -11,9 +14,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyUsagePurpose, 
 use x509_parser::certificate::X509Certificate;
 
 use crate::algorithm::KeyAlgorithm;
+use crate::issuer::IssuerId;
 use crate::key::{PublicKey, Signer};
 use crate::leaf::{HOSTS_MAX, base_params, ia5, leaf_params};
 use crate::request::CertificateRequest;
+use crate::revocation::REVOCATIONS_MAX;
 use crate::spiffe::{ParseSpiffeIdError, Role, SpiffeId, TrustDomain};
 use crate::summary::{SummaryError, parse_certificate, uris};
 use crate::validity::{InvalidValidity, Validity};
@@ -51,6 +56,19 @@ pub enum IssueError {
     /// The authority's bounds let it certify leaves only.
     #[error("this authority may not certify another authority")]
     LeavesOnly,
+    /// The authority's certificate lets it sign no revocation lists.
+    #[error("this authority may not sign revocation lists")]
+    CertificatesOnly,
+    /// The list would carry more entries than a verifier looks at.
+    #[error("a revocation list has at most {REVOCATIONS_MAX} entries")]
+    TooManyRevocations,
+    /// A certificate would stand on its list twice.
+    #[error("a certificate stands on its revocation list twice")]
+    RevokedTwice,
+    /// The authority to be certified has a name that was not made here, and so cannot be written
+    /// again.
+    #[error("the authority to be certified has an unusual name")]
+    UnusualSubject,
     /// The system gave no randomness.
     #[error("the system gives no randomness")]
     Random,
@@ -269,6 +287,43 @@ impl<S: Signer> Authority<S> {
         self.sign(&leaf_params(id, hosts, validity)?, key)
     }
 
+    /// Another certificate for an authority that has one: same name, same key, so that whoever
+    /// trusts this root believes what that authority signs. It ends with either of the two at the
+    /// latest.
+    ///
+    /// # Errors
+    /// When this authority may sign leaves only or does not hold now, or the other one is of
+    /// another trust domain or kind, does not hold, or was not named by this crate.
+    pub fn cross_certify<T: Signer>(
+        &self,
+        other: &Authority<T>,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<CertificateDer<'static>, IssueError> {
+        if self.path_length == 0 || other.path_length > 0 {
+            return Err(IssueError::LeavesOnly);
+        }
+        if other.trust_domain != self.trust_domain {
+            return Err(IssueError::ForeignTrustDomain);
+        }
+        expect_algorithm(self.signer.key_algorithm(), other.signer.key_algorithm())?;
+        let validity = self
+            .validity_of_issued(lifetime, now)?
+            .within(other.validity, now)
+            .map_err(IssueError::Validity)?;
+        let key = other.signer.public_key();
+        let params = authority_params("mesh intermediate", &self.trust_domain, 0, &key, validity)?;
+        let certificate = self.sign(&params, &key)?;
+        let subject = |der: &CertificateDer<'_>| -> Option<Vec<u8>> {
+            let parsed = parse_certificate(der).ok()?;
+            Some(parsed.subject().as_raw().to_vec())
+        };
+        if subject(&certificate) != subject(&other.certificate) {
+            return Err(IssueError::UnusualSubject);
+        }
+        Ok(certificate)
+    }
+
     fn validity_of_issued(
         &self,
         lifetime: Duration,
@@ -294,6 +349,12 @@ impl<S: Signer> Authority<S> {
     #[must_use]
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// Its name and key, by which revocation lists and chains know it.
+    #[must_use]
+    pub fn issuer_id(&self) -> IssuerId {
+        IssuerId::of(&self.certificate).expect("an authority's certificate was read before")
     }
 
     /// The trust domain whose identities it certifies.

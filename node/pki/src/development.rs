@@ -2,7 +2,7 @@
 //!
 //! This is what a first run makes. It is "development" because the mesh root's key lies beside
 //! everything else, where it can be used and stolen at any time; a cluster of worth keeps its root
-//! offline and loads an [`Authority`] from an intermediate alone. What is post-quantum here and
+//! offline and [loads](ClusterAuthority::load) its authority with the intermediate's key alone. What is post-quantum here and
 //! what is not stands in the crate's own documentation.
 
 use std::fmt;
@@ -10,22 +10,22 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use crate::algorithm::KeyAlgorithm;
 use crate::authority::{Authority, IssueError, LoadAuthorityError};
-use crate::key::{ExportableKey, KeyError, MlDsa87Key, P384Key, PublicKey};
+use crate::cluster::{ClusterAuthority, ListTerms};
+use crate::issuer::issued_by;
+use crate::key::{ExportableKey, KeyError, MlDsa87Key, P384Key};
 use crate::pem;
 use crate::request::CertificateRequest;
 use crate::spiffe::{SpiffeId, TrustDomain};
-use crate::summary::parse_certificate;
 use crate::{CertificateDer, ServerName};
 
-/// A mesh root with its intermediate (ML-DSA-87) and a web root (P-384).
+const HELD: &str = "a development authority holds all its keys";
+
+/// A mesh root with its intermediate (ML-DSA-87) and a web root (P-384), all keys at hand.
+///
+/// A [`ClusterAuthority`] that has not rotated yet, and its six files.
 #[derive(Debug)]
-pub struct DevelopmentAuthority {
-    mesh_root: Authority<MlDsa87Key>,
-    mesh_intermediate: Authority<MlDsa87Key>,
-    web_root: Authority<P384Key>,
-}
+pub struct DevelopmentAuthority(ClusterAuthority<MlDsa87Key, P384Key>);
 
 impl DevelopmentAuthority {
     /// New keys and certificates, all ending `lifetime` from now.
@@ -42,29 +42,46 @@ impl DevelopmentAuthority {
         let mesh_root = Authority::mesh_root(trust_domain, ml_dsa()?, lifetime, now)?;
         let mesh_intermediate = mesh_root.intermediate(ml_dsa()?, lifetime, now)?;
         let web_root = Authority::web_root(trust_domain, p384, lifetime, now)?;
-        Ok(Self {
+        Ok(Self::of(mesh_root, mesh_intermediate, web_root))
+    }
+
+    fn of(
+        mesh_root: Authority<MlDsa87Key>,
+        mesh_intermediate: Authority<MlDsa87Key>,
+        web_root: Authority<P384Key>,
+    ) -> Self {
+        let terms = ListTerms::default();
+        Self(ClusterAuthority::of_authorities(
             mesh_root,
             mesh_intermediate,
             web_root,
-        })
+            terms,
+        ))
     }
 
     /// The root that members of the mesh trust.
     #[must_use]
     pub fn mesh_root(&self) -> &Authority<MlDsa87Key> {
-        &self.mesh_root
+        self.0.mesh_root().expect(HELD)
     }
 
     /// The authority that signs the leaves of the mesh.
     #[must_use]
     pub fn mesh_intermediate(&self) -> &Authority<MlDsa87Key> {
-        &self.mesh_intermediate
+        self.0.mesh_intermediate()
     }
 
     /// The root that browsers and ordinary HTTPS clients are told to trust. Classical.
     #[must_use]
     pub fn web_root(&self) -> &Authority<P384Key> {
-        &self.web_root
+        self.0.web_root().expect(HELD)
+    }
+
+    /// The same as a cluster's authority, to be rotated. It holds no lists yet: the first thing is
+    /// to [renew](ClusterAuthority::renew_lists) them.
+    #[must_use]
+    pub fn into_cluster(self) -> ClusterAuthority<MlDsa87Key, P384Key> {
+        self.0
     }
 
     /// A node's chain for the mesh, leaf first, without the root.
@@ -79,10 +96,7 @@ impl DevelopmentAuthority {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<Vec<CertificateDer<'static>>, IssueError> {
-        let leaf = self
-            .mesh_intermediate
-            .issue_node(request, id, hosts, lifetime, now)?;
-        Ok(vec![leaf, self.mesh_intermediate.certificate().clone()])
+        self.0.issue_mesh_node(request, id, hosts, lifetime, now)
     }
 
     /// A node's chain for browsers and ordinary HTTPS clients: the leaf alone. Classical.
@@ -97,10 +111,10 @@ impl DevelopmentAuthority {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<Vec<CertificateDer<'static>>, IssueError> {
-        Ok(vec![
-            self.web_root
-                .issue_node(request, id, hosts, lifetime, now)?,
-        ])
+        let leaf = self
+            .web_root()
+            .issue_node(request, id, hosts, lifetime, now)?;
+        Ok(vec![leaf])
     }
 
     /// Everything needed to load this authority again.
@@ -108,10 +122,10 @@ impl DevelopmentAuthority {
     /// # Errors
     /// When a key does not yield its encoding. The authority stays usable.
     pub fn to_pem(&self) -> Result<AuthorityPem, KeyError> {
-        let (mesh_root_certificate, mesh_root_key) = encode(&self.mesh_root)?;
+        let (mesh_root_certificate, mesh_root_key) = encode(self.mesh_root())?;
         let (mesh_intermediate_certificate, mesh_intermediate_key) =
-            encode(&self.mesh_intermediate)?;
-        let (web_root_certificate, web_root_key) = encode(&self.web_root)?;
+            encode(self.mesh_intermediate())?;
+        let (web_root_certificate, web_root_key) = encode(self.web_root())?;
         Ok(AuthorityPem {
             mesh_root_certificate,
             mesh_root_key,
@@ -141,11 +155,7 @@ impl DevelopmentAuthority {
         if !one_domain || !issued_by(mesh_intermediate.certificate(), mesh_root.certificate()) {
             return Err(LoadAuthorityError::WrongIssuer);
         }
-        Ok(Self {
-            mesh_root,
-            mesh_intermediate,
-            web_root,
-        })
+        Ok(Self::of(mesh_root, mesh_intermediate, web_root))
     }
 }
 
@@ -165,22 +175,6 @@ fn decode<K: ExportableKey>(
     let certificate = pem::decode_certificate(certificate).map_err(LoadAuthorityError::Pem)?;
     let key = pem::decode_key(key).map_err(LoadAuthorityError::Pem)?;
     Authority::load(certificate, key)
-}
-
-fn issued_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
-    let (Ok(certificate), Ok(issuer)) = (parse_certificate(certificate), parse_certificate(issuer))
-    else {
-        return false;
-    };
-    PublicKey::from_parsed(issuer.public_key()).is_some_and(|key| {
-        certificate.issuer().as_raw() == issuer.subject().as_raw()
-            && KeyAlgorithm::of_signature(&certificate.signature_algorithm)
-                == Some(key.key_algorithm())
-            && key.verifies(
-                certificate.tbs_certificate.as_ref(),
-                &certificate.signature_value.data,
-            )
-    })
 }
 
 /// A development authority as text. Three of the six parts are private keys.

@@ -52,12 +52,23 @@ pub enum KeyError {
 pub enum Custody {
     /// A file at rest, and this process's memory while in use. Who can read either has the key.
     File,
+    /// The same, but at rest under a passphrase: who reads the file alone has nothing yet.
+    SealedFile,
+    /// A token, sealed by a key that never leaves it. Opened, the key is in this process's memory
+    /// as a file's would be: the token guards it at rest and no longer.
+    Envelope,
+    /// A token that signs by itself and does not give the key away. Who can log in to the token
+    /// can sign, as long as that lasts.
+    Token,
 }
 
 impl fmt::Display for Custody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::File => "file",
+            Self::SealedFile => "file under a passphrase",
+            Self::Envelope => "envelope (opened by a token, then in process memory)",
+            Self::Token => "token",
         })
     }
 }
@@ -78,6 +89,33 @@ pub trait Signer: SigningKey {
             algorithm: self.key_algorithm(),
             raw: self.der_bytes().to_vec(),
         }
+    }
+}
+
+/// Any signer: an authority whose key lives in one of several places.
+impl PublicKeyData for Box<dyn Signer + Send + Sync> {
+    fn der_bytes(&self) -> &[u8] {
+        (**self).der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        (**self).algorithm()
+    }
+}
+
+impl SigningKey for Box<dyn Signer + Send + Sync> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        (**self).sign(message)
+    }
+}
+
+impl Signer for Box<dyn Signer + Send + Sync> {
+    fn key_algorithm(&self) -> KeyAlgorithm {
+        (**self).key_algorithm()
+    }
+
+    fn custody(&self) -> Custody {
+        (**self).custody()
     }
 }
 
@@ -271,7 +309,16 @@ impl PublicKey {
         })
     }
 
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// A key as its raw bytes: for ML-DSA-87 what FIPS 204 encodes, for P-384 the uncompressed
+    /// point. Nothing when their number is wrong.
+    #[must_use]
+    pub fn from_raw(algorithm: KeyAlgorithm, raw: Vec<u8>) -> Option<Self> {
+        (raw.len() == algorithm.public_key_bytes()).then_some(Self { algorithm, raw })
+    }
+
+    /// True when `signature` over `message` was made by the owner of this key.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.algorithm.verifies(&self.raw, message, signature)
     }
 }

@@ -23,27 +23,39 @@
 //!
 //! - `algorithm`: the two key algorithms, their object identifiers, signature checks
 //! - `key`: private keys; [`Signer`], what an authority needs of one; [`PublicKey`]
+//! - `sealed`: [`seal_key`] and [`open_key`], private keys under a passphrase
 //! - `spiffe`: [`SpiffeId`], the only identity that counts
 //! - `request`: [`CertificateRequest`], a public key whose owner proved to hold the private one
 //! - `authority`: [`Authority`], a certificate and a signer that may issue others
 //! - `leaf`: what a leaf certificate says
-//! - `development`: [`DevelopmentAuthority`], both sides at once, for a first run
-//! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]
+//! - `cluster`: [`ClusterAuthority`], all authorities at once, their lists and their rotation
+//! - `bundle`: [`TrustBundle`], what members are told to trust
+//! - `development`: [`DevelopmentAuthority`], the same for a first run, in six files
+//! - `revocation`: [`RevocationList`], what an authority took back; [`Revocations`], the newest lists
+//! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]; `chain`: [`VerifiedChain`], its result;
+//!   [`FirstContact`], the same of a peer met before any list was
+//! - `issuer`: [`IssuerId`], an authority by its name and key
 //! - `summary`, `fingerprint`, `pem`, `validity`: looking at certificates and moving them about
 
 #![forbid(unsafe_code)]
 
 mod algorithm;
 mod authority;
+mod bundle;
+mod chain;
+mod cluster;
 mod development;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
+mod issuer;
 mod key;
 mod leaf;
 pub mod pem;
 mod request;
+mod revocation;
+mod sealed;
 mod spiffe;
 mod summary;
 mod validity;
@@ -51,15 +63,29 @@ mod verify;
 
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, IssueError, LoadAuthorityError};
+pub use bundle::{TrustBundle, TrustBundleError};
+pub use chain::VerifiedChain;
+pub use cluster::{
+    AuthorityLifetimes, ClusterAuthority, ClusterError, ListTerms, LoadClusterError,
+};
 pub use development::{AuthorityPem, DevelopmentAuthority, PemFile};
 pub use fingerprint::{Fingerprint, ParseFingerprintError, fingerprint};
+pub use issuer::IssuerId;
 pub use key::{Custody, ExportableKey, KeyError, MlDsa87Key, P384Key, PublicKey, Signer};
 pub use leaf::loopback_hosts;
 pub use request::{CertificateRequest, RequestError};
+pub use revocation::{
+    ParseSerialError, ReplaceListError, Revocation, RevocationList, RevocationListError,
+    RevocationReason, RevocationStatus, Revocations, Serial,
+};
+pub use sealed::{
+    OpenKeyError, OpenedKey, PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN, SealCost, SealCostError,
+    SealKeyError, open_key, seal_key,
+};
 pub use spiffe::{ParseSpiffeIdError, Role, SpiffeId, TrustDomain};
 pub use summary::{CertificateSummary, SummaryError};
 pub use validity::InvalidValidity;
-pub use verify::{Purpose, VerifyChainError, verify_chain};
+pub use verify::{FirstContact, Purpose, VerifyChainError, verify_chain};
 
 /// A certificate as DER bytes, the type that rustls takes as well.
 pub use rustls_pki_types::CertificateDer;

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::CertificateDer;
 use crate::key::{ExportableKey, KeyError};
+use crate::revocation::RevocationList;
 
 /// 1 MiB: a hundred ML-DSA-87 certificates, ten times what a file of roots ever needs.
 pub const PEM_BYTES_MAX: usize = 1 << 20;
@@ -51,6 +52,12 @@ pub fn encode_certificates(certificates: &[CertificateDer<'_>]) -> String {
     certificates.iter().map(encode_certificate).collect()
 }
 
+/// A revocation list as PEM text (`X509 CRL`).
+#[must_use]
+pub fn encode_list(list: &RevocationList) -> String {
+    encode("X509 CRL", list.der())
+}
+
 /// A private key as PEM text (`PRIVATE KEY`, PKCS#8). Whoever reads it has the key.
 ///
 /// # Errors
@@ -64,7 +71,7 @@ pub fn encode_key(key: &impl ExportableKey) -> Result<Zeroizing<String>, KeyErro
 /// # Errors
 /// When the text is too long, malformed, empty, or holds anything but certificates.
 pub fn decode_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let certificates: Vec<_> = sections(pem, SectionKind::Certificate)?
+    let certificates: Vec<_> = sections_of(pem, SectionKind::Certificate)?
         .map(|section| section.map(|mut der| CertificateDer::from(std::mem::take(&mut *der))))
         .collect::<Result<_, _>>()?;
     if certificates.is_empty() {
@@ -93,7 +100,7 @@ pub fn decode_certificate(pem: &str) -> Result<CertificateDer<'static>, PemError
 /// # Errors
 /// When the text is too long, malformed, empty, or holds anything but one key of this kind.
 pub fn decode_key<K: ExportableKey>(pem: &str) -> Result<K, PemError> {
-    let mut sections = sections(pem, SectionKind::PrivateKey)?;
+    let mut sections = sections_of(pem, SectionKind::PrivateKey)?;
     let der = sections.next().ok_or(PemError::Empty)??;
     match sections.next() {
         None => K::from_pkcs8(&der).map_err(PemError::Key),
@@ -102,25 +109,72 @@ pub fn decode_key<K: ExportableKey>(pem: &str) -> Result<K, PemError> {
     }
 }
 
-fn sections(
-    pem: &str,
-    wanted: SectionKind,
-) -> Result<impl Iterator<Item = Result<Zeroizing<Vec<u8>>, PemError>>, PemError> {
+/// The bytes of a text that is one section of this name and nothing else. Exact, because the
+/// reader of the standard sections passes over names that it does not know: the text is what
+/// [`encode_section`] writes, or the same with other line ends.
+///
+/// # Errors
+/// When the text is too long, or is anything else.
+pub fn decode_section(pem: &str, label: &str) -> Result<Zeroizing<Vec<u8>>, PemError> {
     if pem.len() > PEM_BYTES_MAX {
         return Err(PemError::TooLong);
     }
+    let text = Zeroizing::new(pem.trim_ascii_end().replace("\r\n", "\n"));
+    let (begin, end) = (
+        format!("-----BEGIN {label}-----\n"),
+        format!("\n-----END {label}-----"),
+    );
+    let body = text.strip_prefix(&begin).ok_or(PemError::WrongSection)?;
+    let body = body.strip_suffix(&end).ok_or(PemError::Malformed)?;
+    let body = Zeroizing::new(body.replace('\n', ""));
+    let bytes = STANDARD
+        .decode(body.as_bytes())
+        .map_err(|_quoting| PemError::Malformed)?;
+    let bytes = Zeroizing::new(bytes);
+    let same = Zeroizing::new(encode(label, &bytes));
+    if same.trim_ascii_end() == *text {
+        Ok(bytes)
+    } else {
+        Err(PemError::Malformed)
+    }
+}
+
+/// A kind and some bytes, perhaps a key's.
+type Section = (SectionKind, Zeroizing<Vec<u8>>);
+
+/// The sections of a text with their kinds, when the text is not longer than the bound.
+pub(crate) fn sections(
+    pem: &str,
+    bytes_max: usize,
+) -> Result<impl Iterator<Item = Result<Section, PemError>>, PemError> {
+    if pem.len() > bytes_max {
+        return Err(PemError::TooLong);
+    }
     Ok(
-        <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()).map(move |section| {
+        <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()).map(|section| {
             // The reader's own error may quote the line, which may be part of a key.
             let (kind, der) = section.map_err(|_quoting| PemError::Malformed)?;
-            let der = Zeroizing::new(der);
-            if kind == wanted {
-                Ok(der)
-            } else {
-                Err(PemError::WrongSection)
-            }
+            Ok((kind, Zeroizing::new(der)))
         }),
     )
+}
+
+fn sections_of(
+    pem: &str,
+    wanted: SectionKind,
+) -> Result<impl Iterator<Item = Result<Zeroizing<Vec<u8>>, PemError>>, PemError> {
+    Ok(
+        sections(pem, PEM_BYTES_MAX)?.map(move |section| match section? {
+            (kind, der) if kind == wanted => Ok(der),
+            _ => Err(PemError::WrongSection),
+        }),
+    )
+}
+
+/// Some bytes as the PEM section of this name, for what is neither certificate nor key nor list.
+#[must_use]
+pub fn encode_section(label: &str, bytes: &[u8]) -> String {
+    encode(label, bytes)
 }
 
 fn encode(label: &str, der: &[u8]) -> String {
@@ -199,6 +253,29 @@ mod tests {
             decode_key::<MlDsa87Key>(&certificate).unwrap_err(),
             PemError::WrongSection
         );
+    }
+
+    #[test]
+    fn a_section_of_our_own_has_one_text() {
+        let bytes = vec![7; 100];
+        let text = encode_section("SOME THING", &bytes);
+        let read = |text: &str| decode_section(text, "SOME THING").map(|bytes| bytes.to_vec());
+        assert_eq!(read(&text), Ok(bytes.clone()));
+        assert_eq!(read(text.trim_end()), Ok(bytes));
+        assert_eq!(
+            decode_section(&text, "OTHER THING"),
+            Err(PemError::WrongSection)
+        );
+        let cut = text.len() - 30;
+        for other in [
+            text.replacen("BwcH\n", "BwcH", 1),
+            text.replacen("BwcH", "BwcH\n", 1),
+            format!("{text}more"),
+            text.replace("BwcH", "Bwc-"),
+            text[..cut].to_owned(),
+        ] {
+            assert_eq!(read(&other), Err(PemError::Malformed), "{other}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
-use crate::algorithm::{KeyAlgorithm, der_value};
+use crate::algorithm::{KeyAlgorithm, signed_frame};
 use crate::key::{PublicKey, Signer};
 
 /// 64 KiB: an ML-DSA-87 request has 7.3 KB; the rest is room for attributes of other tools.
@@ -91,7 +91,7 @@ impl CertificateRequest {
         }
         // The frame round the signed part is not signed, and the parser is lenient with it: hold
         // it to the one form that DER allows, so that a request has exactly one encoding.
-        if frame(info.raw, key.key_algorithm(), signature) != der {
+        if signed_frame(info.raw, key.key_algorithm(), signature) != der {
             return Err(RequestError::Malformed);
         }
         Ok(Self { key })
@@ -102,15 +102,4 @@ impl CertificateRequest {
     pub fn public_key(&self) -> &PublicKey {
         &self.key
     }
-}
-
-/// A request as RFC 2986, section 4.2, frames it: signed part, algorithm, signature.
-fn frame(signed: &[u8], algorithm: KeyAlgorithm, signature: &[u8]) -> Vec<u8> {
-    let no_unused_bits = [&[0], signature].concat();
-    let contents = [
-        signed,
-        &algorithm.signature_identifier(),
-        &der_value(0x03, &no_unused_bits),
-    ];
-    der_value(0x30, &contents.concat())
 }

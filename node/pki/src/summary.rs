@@ -11,6 +11,7 @@ use x509_parser::x509::{AlgorithmIdentifier, X509Version};
 
 use crate::algorithm::KeyAlgorithm;
 use crate::fingerprint::{Fingerprint, fingerprint};
+use crate::issuer::issuer_key_identifier;
 use crate::spiffe::SpiffeId;
 use crate::validity::Validity;
 
@@ -40,6 +41,9 @@ pub struct CertificateSummary {
     pub issuer: String,
     /// The serial number in hexadecimal, lower case, two digits a byte.
     pub serial: String,
+    /// The issuer's key identifier in hexadecimal, when the certificate names one. A hint for
+    /// finding the issuer, made by the issuer: no more than its name is it proof of anything.
+    pub issuer_key_id: Option<String>,
     /// The first second in which the certificate holds.
     pub not_before: SystemTime,
     /// The last second in which the certificate holds.
@@ -71,11 +75,8 @@ impl CertificateSummary {
             fingerprint: fingerprint(der),
             subject: printable(&certificate.subject().to_string()),
             issuer: printable(&certificate.issuer().to_string()),
-            serial: certificate
-                .raw_serial()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            serial: hexadecimal(certificate.raw_serial()),
+            issuer_key_id: issuer_key_identifier(&certificate).map(hexadecimal),
             not_before: validity.not_before(),
             not_after: validity.not_after(),
             spiffe: match uris(&certificate).as_slice() {
@@ -117,6 +118,10 @@ pub(crate) fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
             _ => None,
         })
         .collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn name(algorithm: Option<KeyAlgorithm>, identifier: &AlgorithmIdentifier<'_>) -> String {

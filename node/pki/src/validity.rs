@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::CertificateParams;
+use rcgen::{CertificateParams, CertificateRevocationListParams};
 use x509_parser::time::ASN1Time;
 
 /// How far behind a peer's clock may be: generous for machines without NTP, and it gives nothing
@@ -62,11 +62,6 @@ impl Validity {
 
     /// Nothing when a certificate claims times outside 1970 to 9999.
     pub(crate) fn from_parsed(validity: &x509_parser::certificate::Validity) -> Option<Self> {
-        let seconds = |time: ASN1Time| {
-            u64::try_from(time.timestamp())
-                .ok()
-                .filter(|seconds| *seconds <= LAST_SECOND)
-        };
         let (not_before, not_after) = (seconds(validity.not_before)?, seconds(validity.not_after)?);
         Some(Self {
             not_before,
@@ -91,6 +86,21 @@ impl Validity {
         params.not_before = epoch + Duration::from_secs(self.not_before);
         params.not_after = epoch + Duration::from_secs(self.not_after);
     }
+
+    /// A list counts from the same hour before its making as a certificate, and for the same
+    /// reason.
+    pub(crate) fn write_to_list(self, params: &mut CertificateRevocationListParams) {
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        params.this_update = epoch + Duration::from_secs(self.not_before);
+        params.next_update = epoch + Duration::from_secs(self.not_after);
+    }
+}
+
+/// Nothing when a time lies outside 1970 to 9999.
+pub(crate) fn seconds(time: ASN1Time) -> Option<u64> {
+    u64::try_from(time.timestamp())
+        .ok()
+        .filter(|seconds| *seconds <= LAST_SECOND)
 }
 
 pub(crate) fn unix_seconds(now: SystemTime) -> Result<u64, InvalidValidity> {

@@ -2,20 +2,33 @@
 //!
 //! The path is built and its signatures, times and bounds are checked by `rustls-webpki`. This
 //! file adds what that library leaves open: which signature kinds count, that the leaf must say
-//! what it is for, that a root holds as long as it says, and that there is exactly one identity,
-//! of the root's own trust domain. Revocation is not looked at here.
+//! what it is for, that a root holds as long as it says, that nothing below the root was taken
+//! back, and that there is exactly one identity, of the root's own trust domain.
+//!
+//! Revocation is ours and not `webpki`'s because that library takes a list past its time unless
+//! told otherwise, and because what was looked up is kept: see [`VerifiedChain`].
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod refusal;
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::{SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 use x509_parser::certificate::X509Certificate;
 
 use crate::CertificateDer;
 use crate::algorithm::KeyAlgorithm;
-use crate::spiffe::{ParseSpiffeIdError, SpiffeId, TrustDomain};
+use crate::bundle::TrustBundle;
+use crate::chain::{ChainLink, VerifiedChain};
+use crate::issuer::IssuerId;
+use crate::revocation::{Revocations, Serial};
+use crate::spiffe::{SpiffeId, TrustDomain};
 use crate::summary::{CERTIFICATE_BYTES_MAX, parse_certificate, uris};
 use crate::validity::{Validity, unix_seconds};
+
+pub use refusal::VerifyChainError;
+use refusal::translate;
 
 /// Certificates that a peer may send beside its leaf: one intermediate, one more while it is
 /// being replaced, and the same cross-signed. Each costs a peer 7.5 KB and us a parse.
@@ -55,89 +68,86 @@ impl Purpose {
     }
 }
 
-/// Why a chain was not believed. Save for the last three the peer is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyChainError {
-    /// A certificate of the chain is no certificate, or too long to be one of ours.
-    #[error("a certificate of the chain is malformed")]
-    Malformed,
-    /// The peer sent more certificates than any chain of ours has.
-    #[error("the chain has more than {INTERMEDIATES_MAX} certificates beside the leaf")]
-    TooManyCertificates,
-    /// A certificate of the chain, or its root, is past its time.
-    #[error("a certificate of the chain is expired")]
-    Expired {
-        /// The last second in which it held.
-        not_after: SystemTime,
-    },
-    /// A certificate of the chain, or its root, is used before its time.
-    #[error("a certificate of the chain is not yet valid")]
-    NotYetValid {
-        /// The first second in which it will hold.
-        not_before: SystemTime,
-    },
-    /// No root that we trust stands above the leaf.
-    #[error("no trusted root stands above the certificate")]
-    UnknownIssuer,
-    /// A signature of the chain was not made by the key above it.
-    #[error("a signature of the chain is forged or damaged")]
-    BadSignature,
-    /// Some key or signature of the chain is not of the kind that the purpose demands: in the
-    /// mesh, something classical.
-    #[error("the chain is not {expected} throughout")]
-    WrongAlgorithm {
-        /// The only kind that counts for the purpose.
-        expected: KeyAlgorithm,
-    },
-    /// The leaf is an authority's certificate.
-    #[error("an authority's certificate is used as a leaf")]
-    AuthorityAsLeaf,
-    /// A certificate of the chain was signed by one that may not sign.
-    #[error("a certificate of the chain was issued by one that is no authority")]
-    LeafAsAuthority,
-    /// An authority stands below one that allows none.
-    #[error("the chain has more authorities than its root allows")]
-    PathTooLong,
-    /// The leaf does not say that it may be used so.
-    #[error("the certificate is not meant for this purpose")]
-    WrongPurpose,
-    /// The leaf does not have exactly one URI name.
-    #[error("a certificate has exactly one URI name; this one has {count}")]
-    WrongUriCount {
-        /// How many it has.
-        count: usize,
-    },
-    /// The one URI name is no identity of ours.
-    #[error("the certificate's URI name is no SPIFFE ID of a node, agent or operator")]
-    Identity(#[source] ParseSpiffeIdError),
-    /// The identity is of another trust domain than the root that vouches for it.
-    #[error("the certificate's identity is not of its root's trust domain")]
-    ForeignTrustDomain,
-    /// The chain breaks a rule of X.509 that has no name of its own here.
-    #[error("the chain breaks a rule of X.509")]
-    Refused(#[source] webpki::Error),
-    /// A root that we were told to trust is unusable. The configuration is at fault.
-    #[error("a trusted root is malformed or names no trust domain")]
-    UnusableRoot,
-    /// Our own clock stands before 1970.
-    #[error("the clock stands before 1970 or after 9999")]
-    Clock,
-}
-
 /// The identity of a leaf, when the chain from it to one of the roots holds now and for this
-/// purpose.
+/// purpose, and none of its certificates was taken back.
 ///
-/// `intermediates` are what the peer sent beside the leaf, in any order.
+/// `intermediates` are what the peer sent beside the leaf, in any order. When several paths lead
+/// to a root, one that holds is enough: a peer that is about to change roots sends certificates
+/// for both.
 ///
 /// # Errors
-/// The first reason found why the chain is not to be believed.
+/// The first reason found why the chain is not to be believed. A certificate whose authority has
+/// no list in `revocations`, or one that does not count now, is not believed.
 pub fn verify_chain(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     roots: &[CertificateDer<'_>],
+    revocations: &Revocations,
     now: SystemTime,
     purpose: Purpose,
-) -> Result<SpiffeId, VerifyChainError> {
+) -> Result<VerifiedChain, VerifyChainError> {
+    believe(leaf, intermediates, roots, Some(revocations), now, purpose)
+}
+
+/// A chain that holds, of a peer met before any revocation list was.
+///
+/// A node that joins knows the root from its join token, and nothing of what was taken back since:
+/// the lists come over this very connection. It may ask for them, and MUST trust nothing else that
+/// it hears until [`Self::check`] has made a [`VerifiedChain`] of this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstContact(VerifiedChain);
+
+impl FirstContact {
+    /// As [`verify_chain`] under one root, without looking anything up.
+    ///
+    /// # Errors
+    /// The first reason found why the chain is not to be believed.
+    pub fn verify(
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        root: &CertificateDer<'_>,
+        now: SystemTime,
+        purpose: Purpose,
+    ) -> Result<Self, VerifyChainError> {
+        believe(
+            leaf,
+            intermediates,
+            std::slice::from_ref(root),
+            None,
+            now,
+            purpose,
+        )
+        .map(Self)
+    }
+
+    /// Who the peer says it is.
+    #[must_use]
+    pub fn id(&self) -> &SpiffeId {
+        self.0.id()
+    }
+
+    /// The verified chain, now that there is a bundle to look it up in.
+    ///
+    /// # Errors
+    /// When the bundle does not trust the chain's root, lacks a list, or the chain was taken back.
+    pub fn check(
+        self,
+        bundle: &TrustBundle,
+        now: SystemTime,
+    ) -> Result<VerifiedChain, VerifyChainError> {
+        bundle.check_chain(&self.0, now).map(|()| self.0)
+    }
+}
+
+/// Without lists nothing is looked up: that is for [`FirstContact`] alone.
+fn believe(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    revocations: Option<&Revocations>,
+    now: SystemTime,
+    purpose: Purpose,
+) -> Result<VerifiedChain, VerifyChainError> {
     if intermediates.len() > INTERMEDIATES_MAX {
         return Err(VerifyChainError::TooManyCertificates);
     }
@@ -150,23 +160,43 @@ pub fn verify_chain(
     let parsed = parse_certificate(leaf).map_err(|_unreadable| VerifyChainError::Malformed)?;
     check_algorithms(&parsed, purpose)?;
 
-    let root = find_root(leaf, intermediates, roots, now, purpose)?;
+    let path = find_path(leaf, intermediates, roots, revocations, now, purpose)?;
     check_usage(&parsed)?;
     let id = identity(&parsed)?;
-    if *id.trust_domain() != root {
+    if *id.trust_domain() != path.root.trust_domain {
         return Err(VerifyChainError::ForeignTrustDomain);
     }
-    Ok(id)
+    Ok(VerifiedChain::new(
+        id,
+        path.root.issuer,
+        path.links,
+        path.not_after,
+    ))
 }
 
-/// The trust domain of the root above the leaf, when the path between them holds.
-fn find_root(
+/// A way from a leaf to a root that holds.
+struct Path {
+    root: Root,
+    links: Vec<ChainLink>,
+    not_after: SystemTime,
+}
+
+/// What counts of a root.
+struct Root {
+    trust_domain: TrustDomain,
+    issuer: IssuerId,
+    not_after: SystemTime,
+}
+
+/// The first path between the leaf and a root that webpki and we believe.
+fn find_path(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     roots: &[CertificateDer<'_>],
+    revocations: Option<&Revocations>,
     now: SystemTime,
     purpose: Purpose,
-) -> Result<TrustDomain, VerifyChainError> {
+) -> Result<Path, VerifyChainError> {
     let seconds = unix_seconds(now).map_err(|_clock| VerifyChainError::Clock)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let anchors: Vec<TrustAnchor<'_>> = roots
@@ -175,32 +205,73 @@ fn find_root(
         .collect::<Result<_, _>>()
         .map_err(|_webpki| VerifyChainError::UnusableRoot)?;
     let end_entity = EndEntityCert::try_from(leaf).map_err(|e| translate(e, purpose))?;
-    let path = end_entity
-        .verify_for_usage(
-            &[purpose.signature()],
-            &anchors,
-            intermediates,
-            time,
-            purpose.key_usage(),
-            None,
-            None,
-        )
-        .map_err(|error| translate(error, purpose))?;
-    let above = anchors
-        .iter()
-        .zip(roots)
-        .filter(|(anchor, _)| *anchor == path.anchor());
-    trust_domain_of(above.map(|(_, root)| root), now)
+    // webpki goes on to the next path when this refuses one, but its own error is all it hands
+    // back: ours is kept beside it.
+    let verdict = RefCell::new(Err(VerifyChainError::UnknownIssuer));
+    let judge = |path: &VerifiedPath<'_>| {
+        let above = anchors
+            .iter()
+            .zip(roots)
+            .filter(|(anchor, _)| *anchor == path.anchor());
+        let judged = root_among(above.map(|(_, root)| root), now)
+            .and_then(|root| check_path(path, root, revocations, now));
+        let taken = judged.is_ok();
+        *verdict.borrow_mut() = judged;
+        taken.then_some(()).ok_or(webpki::Error::CertDistrusted)
+    };
+    let found = end_entity.verify_for_usage(
+        &[purpose.signature()],
+        &anchors,
+        intermediates,
+        time,
+        purpose.key_usage(),
+        None,
+        Some(&judge),
+    );
+    match (found, verdict.into_inner()) {
+        (Ok(_), verdict) => verdict,
+        // A path that only we refused was the best there was.
+        (Err(_), Err(ours)) if ours != VerifyChainError::UnknownIssuer => Err(ours),
+        (Err(theirs), _) => Err(translate(theirs, purpose)),
+    }
 }
 
-/// The trust domain of the first of these certificates of one root that holds now.
+/// Nothing below the root was taken back.
+fn check_path(
+    path: &VerifiedPath<'_>,
+    root: Root,
+    revocations: Option<&Revocations>,
+    now: SystemTime,
+) -> Result<Path, VerifyChainError> {
+    let mut below: Vec<CertificateDer<'_>> = vec![path.end_entity().der()];
+    below.extend(path.intermediate_certificates().map(|issuer| issuer.der()));
+    let (mut issuer, mut not_after) = (root.issuer, root.not_after);
+    let mut links = Vec::with_capacity(below.len());
+    for certificate in below.iter().rev() {
+        let parsed = parse_certificate(certificate).map_err(|_bad| VerifyChainError::Malformed)?;
+        let serial = Serial::of_parsed(&parsed).ok_or(VerifyChainError::Malformed)?;
+        let validity =
+            Validity::from_parsed(parsed.validity()).ok_or(VerifyChainError::Malformed)?;
+        links.push(ChainLink { serial, issuer });
+        not_after = validity.not_after().min(not_after);
+        issuer = IssuerId::of_parsed(&parsed);
+    }
+    revocations.map_or(Ok(()), |lists| lists.check_links(&links, now))?;
+    Ok(Path {
+        root,
+        links,
+        not_after,
+    })
+}
+
+/// The first of these certificates of one root that holds now.
 ///
 /// SECURITY: a trust anchor is a name and a key; webpki never looks at its dates. There are
 /// several certificates when a root was prolonged under the same key.
-fn trust_domain_of<'a>(
+fn root_among<'a>(
     roots: impl Iterator<Item = &'a CertificateDer<'a>>,
     now: SystemTime,
-) -> Result<TrustDomain, VerifyChainError> {
+) -> Result<Root, VerifyChainError> {
     let mut verdict = Err(VerifyChainError::UnknownIssuer);
     for root in roots {
         let parsed = parse_certificate(root).map_err(|_bad| VerifyChainError::UnusableRoot)?;
@@ -210,10 +281,11 @@ fn trust_domain_of<'a>(
             .holds_at(now)
             .map_err(|_clock| VerifyChainError::Clock)?
         {
-            return match uris(&parsed).as_slice() {
-                [uri] => TrustDomain::from_uri(uri).map_err(|_bad| VerifyChainError::UnusableRoot),
-                _ => Err(VerifyChainError::UnusableRoot),
-            };
+            return Ok(Root {
+                trust_domain: trust_domain(&parsed).ok_or(VerifyChainError::UnusableRoot)?,
+                issuer: IssuerId::of_parsed(&parsed),
+                not_after: validity.not_after(),
+            });
         }
         verdict = Err(if now < validity.not_before() {
             VerifyChainError::NotYetValid {
@@ -226,6 +298,14 @@ fn trust_domain_of<'a>(
         });
     }
     verdict
+}
+
+/// The one trust domain that an authority's certificate names.
+pub(crate) fn trust_domain(authority: &X509Certificate<'_>) -> Option<TrustDomain> {
+    match uris(authority).as_slice() {
+        [uri] => TrustDomain::from_uri(uri).ok(),
+        _ => None,
+    }
 }
 
 /// SECURITY: webpki checks the kind of each signature, but of the leaf's own key nothing: without
@@ -257,32 +337,5 @@ fn identity(leaf: &X509Certificate<'_>) -> Result<SpiffeId, VerifyChainError> {
     match uris(leaf).as_slice() {
         [uri] => uri.parse().map_err(VerifyChainError::Identity),
         uris => Err(VerifyChainError::WrongUriCount { count: uris.len() }),
-    }
-}
-
-fn translate(error: webpki::Error, purpose: Purpose) -> VerifyChainError {
-    use webpki::Error as E;
-    let time = |unix: UnixTime| UNIX_EPOCH + Duration::from_secs(unix.as_secs());
-    match error {
-        E::CertExpired { not_after, .. } => VerifyChainError::Expired {
-            not_after: time(not_after),
-        },
-        E::CertNotValidYet { not_before, .. } => VerifyChainError::NotYetValid {
-            not_before: time(not_before),
-        },
-        E::UnknownIssuer => VerifyChainError::UnknownIssuer,
-        E::InvalidSignatureForPublicKey => VerifyChainError::BadSignature,
-        E::UnsupportedSignatureAlgorithmContext(_)
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            VerifyChainError::WrongAlgorithm {
-                expected: purpose.key_algorithm(),
-            }
-        }
-        E::CaUsedAsEndEntity => VerifyChainError::AuthorityAsLeaf,
-        E::EndEntityUsedAsCa => VerifyChainError::LeafAsAuthority,
-        E::PathLenConstraintViolated => VerifyChainError::PathTooLong,
-        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => VerifyChainError::WrongPurpose,
-        E::BadDer | E::BadDerTime => VerifyChainError::Malformed,
-        other => VerifyChainError::Refused(other),
     }
 }

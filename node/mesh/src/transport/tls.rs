@@ -16,8 +16,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use caxton_pki::{
-    CertificateSummary, ExportableKey, MlDsa87Key, Purpose, Role, SpiffeId, fingerprint,
-    verify_chain,
+    CertificateSummary, ExportableKey, FirstContact, MlDsa87Key, Purpose, Role, SpiffeId,
+    fingerprint,
 };
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::{
@@ -260,7 +260,9 @@ impl Verifier {
                     .iter()
                     .find(|certificate| fingerprint(certificate).as_bytes() == hash)
                     .ok_or(Refusal::OtherCluster)?;
-                verify_chain(leaf, others, std::slice::from_ref(root), now, purpose)?
+                // Who joins has no list yet: they come with the answer that it is here to ask for.
+                let contact = FirstContact::verify(leaf, others, root, now, purpose)?;
+                contact.id().clone()
             }
             Expected::Member(_) | Expected::AnyMember => {
                 self.trust.verify(leaf, others, now, purpose)?

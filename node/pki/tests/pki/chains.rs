@@ -4,14 +4,14 @@ use std::slice::from_ref;
 use std::time::Duration;
 
 use caxton_pki::{
-    CertificateDer, DevelopmentAuthority, KeyAlgorithm, ParseSpiffeIdError, Purpose, SpiffeId,
-    VerifyChainError, verify_chain,
+    Authority, CertificateDer, DevelopmentAuthority, KeyAlgorithm, MlDsa87Key, ParseSpiffeIdError,
+    Purpose, Revocations, SpiffeId, VerifiedChain, VerifyChainError,
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use crate::fixture::{
-    DAY, ID, authority, craft, craft_by, good_leaf, id, mesh_chain, ml_dsa, now, p384, uri,
-    web_chain,
+    DAY, ID, authority, copy_of, craft, craft_by, good_leaf, id, list_of, lists, mesh_chain,
+    ml_dsa, now, p384, uri, verify, web_chain,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,11 +22,31 @@ const NOT_ML_DSA: VerifyChainError = VerifyChainError::WrongAlgorithm {
 /// The verdict on a chain, leaf first, at the fixture's time.
 fn verdict(
     chain: &[CertificateDer<'_>],
-    root: &CertificateDer<'_>,
+    authority: &DevelopmentAuthority,
     purpose: Purpose,
 ) -> Result<SpiffeId, VerifyChainError> {
-    let (leaf, rest) = chain.split_first().expect("a chain has a leaf");
-    verify_chain(leaf, rest, from_ref(root), now(), purpose)
+    let root = match purpose {
+        Purpose::MeshServer | Purpose::MeshClient => authority.mesh_root().certificate(),
+        Purpose::WebServer => authority.web_root().certificate(),
+    };
+    let lists = lists(authority);
+    verify(chain, from_ref(root), &lists, now(), purpose).map(VerifiedChain::into_id)
+}
+
+/// The same of a server in the mesh under crafted authorities, which have signed empty lists.
+fn verdict_under(
+    chain: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    authorities: &[(&CertificateDer<'static>, &MlDsa87Key)],
+    now: std::time::SystemTime,
+) -> Result<SpiffeId, VerifyChainError> {
+    let mut lists = Revocations::new();
+    for (certificate, key) in authorities {
+        let authority =
+            Authority::load((*certificate).clone(), copy_of(key)).expect("an authority");
+        list_of(&mut lists, &authority);
+    }
+    verify(chain, roots, &lists, now, Purpose::MeshServer).map(VerifiedChain::into_id)
 }
 
 /// The verdict on a good leaf that was spoiled before the true intermediate signed it.
@@ -37,11 +57,7 @@ fn verdict_on_spoiled(
     let mut params = good_leaf();
     spoil(&mut params);
     let leaf = craft_by(&params, &ml_dsa(), authority.mesh_intermediate());
-    verdict(
-        &chain(leaf, &authority),
-        authority.mesh_root().certificate(),
-        Purpose::MeshServer,
-    )
+    verdict(&chain(leaf, &authority), &authority, Purpose::MeshServer)
 }
 
 fn chain(
@@ -55,9 +71,8 @@ fn chain(
 fn a_nodes_mesh_chain_is_believed_as_server_and_client() {
     let authority = authority();
     let chain = mesh_chain(&authority, &ml_dsa());
-    let root = authority.mesh_root().certificate();
-    assert_eq!(verdict(&chain, root, Purpose::MeshServer), Ok(id()));
-    assert_eq!(verdict(&chain, root, Purpose::MeshClient), Ok(id()));
+    assert_eq!(verdict(&chain, &authority, Purpose::MeshServer), Ok(id()));
+    assert_eq!(verdict(&chain, &authority, Purpose::MeshClient), Ok(id()));
     assert_eq!(
         verdict_on_spoiled(|_| ()),
         Ok(id()),
@@ -69,17 +84,15 @@ fn a_nodes_mesh_chain_is_believed_as_server_and_client() {
 fn a_web_chain_is_believed_by_web_clients_and_never_by_the_mesh() {
     let authority = authority();
     let web = web_chain(&authority, &p384());
-    let root = authority.web_root().certificate();
-    assert_eq!(verdict(&web, root, Purpose::WebServer), Ok(id()));
-    assert_eq!(verdict(&web, root, Purpose::MeshServer), Err(NOT_ML_DSA));
+    assert_eq!(verdict(&web, &authority, Purpose::WebServer), Ok(id()));
+    assert_eq!(
+        verdict(&web, &authority, Purpose::MeshServer),
+        Err(NOT_ML_DSA)
+    );
 
     let mesh = mesh_chain(&authority, &ml_dsa());
     assert_eq!(
-        verdict(
-            &mesh,
-            authority.mesh_root().certificate(),
-            Purpose::WebServer
-        ),
+        verdict(&mesh, &authority, Purpose::WebServer),
         Err(VerifyChainError::WrongAlgorithm {
             expected: KeyAlgorithm::P384
         })
@@ -96,10 +109,12 @@ fn an_operators_chain_is_good_for_calling_and_not_for_answering() {
         .issue_client(&request, &operator, DAY, now())
         .unwrap();
     let chain = chain(leaf, &authority);
-    let root = authority.mesh_root().certificate();
-    assert_eq!(verdict(&chain, root, Purpose::MeshClient), Ok(operator));
     assert_eq!(
-        verdict(&chain, root, Purpose::MeshServer),
+        verdict(&chain, &authority, Purpose::MeshClient),
+        Ok(operator)
+    );
+    assert_eq!(
+        verdict(&chain, &authority, Purpose::MeshServer),
         Err(VerifyChainError::WrongPurpose)
     );
 }
@@ -109,11 +124,11 @@ fn a_chain_of_another_cluster_is_refused() {
     let (ours, theirs) = (authority(), authority());
     let chain = mesh_chain(&theirs, &ml_dsa());
     assert_eq!(
-        verdict(&chain, ours.mesh_root().certificate(), Purpose::MeshServer),
+        verdict(&chain, &ours, Purpose::MeshServer),
         Err(VerifyChainError::UnknownIssuer)
     );
     assert_eq!(
-        verify_chain(&chain[0], &chain[1..], &[], now(), Purpose::MeshServer),
+        verify(&chain, &[], &lists(&theirs), now(), Purpose::MeshServer),
         Err(VerifyChainError::UnknownIssuer)
     );
 }
@@ -123,11 +138,7 @@ fn a_chain_without_its_intermediate_is_refused() {
     let authority = authority();
     let chain = mesh_chain(&authority, &ml_dsa());
     assert_eq!(
-        verdict(
-            &chain[..1],
-            authority.mesh_root().certificate(),
-            Purpose::MeshServer
-        ),
+        verdict(&chain[..1], &authority, Purpose::MeshServer),
         Err(VerifyChainError::UnknownIssuer)
     );
 }
@@ -137,9 +148,8 @@ fn a_leaf_signed_by_a_forger_in_our_name_is_refused() {
     let authority = authority();
     let intermediate = authority.mesh_intermediate().certificate();
     let forged = craft(&good_leaf(), &ml_dsa(), intermediate, &ml_dsa());
-    let root = authority.mesh_root().certificate();
     assert_eq!(
-        verdict(&chain(forged, &authority), root, Purpose::MeshServer),
+        verdict(&chain(forged, &authority), &authority, Purpose::MeshServer),
         Err(VerifyChainError::BadSignature)
     );
 
@@ -148,7 +158,7 @@ fn a_leaf_signed_by_a_forger_in_our_name_is_refused() {
     assert_eq!(
         verdict(
             &chain(damaged.into(), &authority),
-            root,
+            &authority,
             Purpose::MeshServer
         ),
         Err(VerifyChainError::BadSignature)
@@ -160,7 +170,10 @@ fn a_leaf_holds_to_the_second() {
     let authority = authority();
     let chain = mesh_chain(&authority, &ml_dsa());
     let roots = [authority.mesh_root().certificate().clone()];
-    let at = |time| verify_chain(&chain[0], &chain[1..], &roots, time, Purpose::MeshServer);
+    let lists = lists(&authority);
+    let at = |time| {
+        verify(&chain, &roots, &lists, time, Purpose::MeshServer).map(VerifiedChain::into_id)
+    };
 
     let (first, last) = (now() - 3_600 * SECOND, now() + DAY);
     assert_eq!(at(first), Ok(id()));
@@ -193,15 +206,12 @@ fn an_expired_root_vouches_for_nobody() {
     let leaf = craft(&leaf, &ml_dsa(), &intermediate, &key);
 
     let roots = [authority.mesh_root().certificate().clone()];
-    let at = |time| {
-        verify_chain(
-            &leaf,
-            from_ref(&intermediate),
-            &roots,
-            time,
-            Purpose::MeshServer,
-        )
-    };
+    let authorities = [
+        (&roots[0], authority.mesh_root().signer()),
+        (&intermediate, &key),
+    ];
+    let chain = [leaf, intermediate.clone()];
+    let at = |time| verdict_under(&chain, &roots, &authorities, time);
     let last = authority.mesh_root().not_after();
     assert_eq!(at(last), Ok(id()));
     assert_eq!(
@@ -221,14 +231,15 @@ fn a_root_prolonged_under_the_same_key_vouches_again() {
     };
     let (old, prolonged) = (root_until(2027), root_until(2029));
     let leaf = craft(&good_leaf(), &key, &old, &root_key);
+    let authorities = [(&prolonged, &root_key)];
     let verdict =
-        |roots: &[CertificateDer<'_>]| verify_chain(&leaf, &[], roots, now(), Purpose::MeshServer);
+        |roots: &[CertificateDer<'_>]| verdict_under(from_ref(&leaf), roots, &authorities, now());
     assert!(matches!(
         verdict(from_ref(&old)),
         Err(VerifyChainError::Expired { .. })
     ));
     assert_eq!(verdict(&[old.clone(), prolonged.clone()]), Ok(id()));
-    assert_eq!(verdict(&[prolonged, old]), Ok(id()));
+    assert_eq!(verdict(&[prolonged.clone(), old]), Ok(id()));
 }
 
 fn intermediate_params() -> CertificateParams {
@@ -277,10 +288,9 @@ fn a_uri_name_that_is_no_identity_of_the_cluster_is_refused() {
 #[test]
 fn an_authority_is_no_leaf() {
     let authority = authority();
-    let root = authority.mesh_root().certificate();
     let intermediate = authority.mesh_intermediate().certificate();
     assert_eq!(
-        verdict(from_ref(intermediate), root, Purpose::MeshServer),
+        verdict(from_ref(intermediate), &authority, Purpose::MeshServer),
         Err(VerifyChainError::AuthorityAsLeaf)
     );
     let disguised =
@@ -296,11 +306,7 @@ fn a_leaf_certifies_nobody() {
     let child = craft(&good_leaf(), &ml_dsa(), &honest[0], &key);
     let chain = [vec![child], honest].concat();
     assert_eq!(
-        verdict(
-            &chain,
-            authority.mesh_root().certificate(),
-            Purpose::MeshServer
-        ),
+        verdict(&chain, &authority, Purpose::MeshServer),
         Err(VerifyChainError::LeafAsAuthority)
     );
 }
@@ -317,11 +323,7 @@ fn an_intermediate_certifies_no_further_authority() {
         authority.mesh_intermediate().certificate().clone(),
     ];
     assert_eq!(
-        verdict(
-            &chain,
-            authority.mesh_root().certificate(),
-            Purpose::MeshServer
-        ),
+        verdict(&chain, &authority, Purpose::MeshServer),
         Err(VerifyChainError::PathTooLong)
     );
 }
@@ -350,9 +352,8 @@ fn a_leaf_must_say_what_it_is_for() {
 fn a_classical_key_under_a_quantum_safe_authority_is_refused() {
     let authority = authority();
     let leaf = craft_by(&good_leaf(), &p384(), authority.mesh_intermediate());
-    let root = authority.mesh_root().certificate();
     assert_eq!(
-        verdict(&chain(leaf, &authority), root, Purpose::MeshServer),
+        verdict(&chain(leaf, &authority), &authority, Purpose::MeshServer),
         Err(NOT_ML_DSA)
     );
 }
@@ -363,9 +364,9 @@ fn a_classical_authority_above_a_quantum_safe_chain_is_refused() {
     let key = ml_dsa();
     let intermediate = craft_by(&intermediate_params(), &key, authority.web_root());
     let leaf = craft(&good_leaf(), &ml_dsa(), &intermediate, &key);
-    let root = authority.web_root().certificate();
+    let roots = [authority.web_root().certificate().clone()];
     assert_eq!(
-        verdict(&[leaf, intermediate], root, Purpose::MeshServer),
+        verdict_under(&[leaf, intermediate], &roots, &[], now()),
         Err(NOT_ML_DSA)
     );
 }
@@ -375,18 +376,20 @@ fn more_certificates_than_any_chain_of_ours_are_not_looked_at() {
     let authority = authority();
     let leaf = mesh_chain(&authority, &ml_dsa()).swap_remove(0);
     let roots = [authority.mesh_root().certificate().clone()];
-    let with = |count| {
-        let same = vec![authority.mesh_intermediate().certificate().clone(); count];
-        verify_chain(&leaf, &same, &roots, now(), Purpose::MeshServer)
+    let lists = lists(&authority);
+    let with = |rest: &[CertificateDer<'static>]| {
+        let chain = [from_ref(&leaf), rest].concat();
+        verify(&chain, &roots, &lists, now(), Purpose::MeshServer).map(VerifiedChain::into_id)
     };
-    assert_eq!(with(4), Ok(id()));
-    assert_eq!(with(5), Err(VerifyChainError::TooManyCertificates));
+    let intermediate = authority.mesh_intermediate().certificate();
+    let same = vec![intermediate.clone(); 5];
+    assert_eq!(with(&same[1..]), Ok(id()));
+    assert_eq!(with(&same), Err(VerifyChainError::TooManyCertificates));
 
     // The good intermediate comes first, so that nothing but the size speaks against the chain.
     let huge = CertificateDer::from(vec![0x30; 64 * 1024 + 1]);
-    let padded = [authority.mesh_intermediate().certificate().clone(), huge];
     assert_eq!(
-        verify_chain(&leaf, &padded, &roots, now(), Purpose::MeshServer),
+        with(&[intermediate.clone(), huge]),
         Err(VerifyChainError::Malformed)
     );
 }
@@ -399,15 +402,12 @@ fn a_root_that_names_no_trust_domain_is_our_own_mistake() {
     let root: CertificateDer<'static> = params.self_signed(&key).unwrap().into();
     let leaf = craft(&good_leaf(), &ml_dsa(), &root, &key);
     assert_eq!(
-        verdict(from_ref(&leaf), &root, Purpose::MeshServer),
+        verdict_under(from_ref(&leaf), from_ref(&root), &[], now()),
         Err(VerifyChainError::UnusableRoot)
     );
+    let no_certificate = CertificateDer::from(vec![1, 2, 3]);
     assert_eq!(
-        verdict(
-            &[leaf],
-            &CertificateDer::from(vec![1, 2, 3]),
-            Purpose::MeshServer
-        ),
+        verdict_under(&[leaf], &[no_certificate], &[], now()),
         Err(VerifyChainError::UnusableRoot)
     );
 }

@@ -4,8 +4,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use caxton_pki::{
-    Authority, CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, P384Key,
-    Signer, SpiffeId, TrustDomain, loopback_hosts,
+    Authority, AuthorityLifetimes, CertificateDer, CertificateRequest, ClusterAuthority,
+    DevelopmentAuthority, ExportableKey, ListTerms, MlDsa87Key, P384Key, Purpose, Revocation,
+    RevocationList, RevocationReason, Revocations, Serial, Signer, SpiffeId, TrustBundle,
+    TrustDomain, VerifiedChain, VerifyChainError, loopback_hosts, verify_chain,
 };
 use rcgen::{
     CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
@@ -103,4 +105,92 @@ pub(crate) fn craft_by<S: Signer>(
     issuer: &Authority<S>,
 ) -> CertificateDer<'static> {
     craft(params, key, issuer.certificate(), issuer.signer())
+}
+
+/// The lists of all three authorities, empty, good for as long as a test may look.
+pub(crate) fn lists(authority: &DevelopmentAuthority) -> Revocations {
+    let mut lists = Revocations::new();
+    list_of(&mut lists, authority.mesh_root());
+    list_of(&mut lists, authority.mesh_intermediate());
+    list_of(&mut lists, authority.web_root());
+    lists
+}
+
+/// Adds an authority's first list, on which nothing stands.
+pub(crate) fn list_of<S: Signer>(lists: &mut Revocations, authority: &Authority<S>) {
+    let list = authority
+        .revocation_list(1, &[], 1_000 * DAY, now())
+        .expect("a list");
+    assert_eq!(lists.replace(list), Ok(true));
+}
+
+/// The entry that takes a certificate back, a minute ago.
+pub(crate) fn revoked(certificate: &CertificateDer<'_>) -> Revocation {
+    Revocation {
+        serial: Serial::of(certificate).expect("a certificate"),
+        reason: RevocationReason::KeyCompromise,
+        at: now() - Duration::from_secs(60),
+    }
+}
+
+/// The verdict on a chain, leaf first.
+pub(crate) fn verify(
+    chain: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    revocations: &Revocations,
+    now: SystemTime,
+    purpose: Purpose,
+) -> Result<VerifiedChain, VerifyChainError> {
+    let (leaf, rest) = chain.split_first().expect("a chain has a leaf");
+    verify_chain(leaf, rest, roots, revocations, now, purpose)
+}
+
+pub(crate) type Cluster = ClusterAuthority<MlDsa87Key, P384Key>;
+
+pub(crate) const LIFETIMES: AuthorityLifetimes = AuthorityLifetimes {
+    root: Duration::from_secs(3_650 * 24 * 60 * 60),
+    intermediate: Duration::from_secs(730 * 24 * 60 * 60),
+};
+
+/// A cluster's authority with lists that count for as long as a test may look.
+pub(crate) fn cluster() -> Cluster {
+    cluster_with(ListTerms {
+        root: 1_000 * DAY,
+        issuing: 1_000 * DAY,
+        remember: 100 * DAY,
+    })
+}
+
+pub(crate) fn cluster_with(terms: ListTerms) -> Cluster {
+    let keys = [ml_dsa(), ml_dsa()];
+    ClusterAuthority::generate(&domain(), keys, p384(), LIFETIMES, terms, now()).expect("a cluster")
+}
+
+/// A key like this one, for a second holder of it.
+pub(crate) fn copy_of(key: &MlDsa87Key) -> MlDsa87Key {
+    MlDsa87Key::from_pkcs8(&key.to_pkcs8().expect("a key")).expect("the same key")
+}
+
+/// A node's chain in the mesh as the cluster issues it at this time.
+pub(crate) fn node_chain(cluster: &Cluster, now: SystemTime) -> Vec<CertificateDer<'static>> {
+    let request = CertificateRequest::of_own(&ml_dsa());
+    cluster
+        .issue_mesh_node(&request, &id(), &loopback_hosts(), 90 * DAY, now)
+        .expect("a chain")
+}
+
+/// The number `number` of the intermediate's lists.
+pub(crate) fn intermediate_list(
+    authority: &DevelopmentAuthority,
+    number: u64,
+    entries: &[Revocation],
+) -> RevocationList {
+    authority
+        .mesh_intermediate()
+        .revocation_list(number, entries, DAY, now())
+        .expect("a list")
+}
+
+pub(crate) fn bundle(cluster: &Cluster) -> TrustBundle {
+    cluster.bundle().expect("a bundle")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caxton_pki::{CertificateDer, ExportableKey, Purpose, ServerName, verify_chain};
+use caxton_pki::{CertificateDer, ExportableKey, Purpose, ServerName, VerifiedChain};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{PrivatePkcs8KeyDer, UnixTime};
@@ -12,7 +12,7 @@ use rustls::{
     ClientConfig, ClientConnection, NamedGroup, RootCertStore, ServerConfig, ServerConnection,
 };
 
-use crate::fixture::{authority, id, mesh_chain, ml_dsa, now, p384, web_chain};
+use crate::fixture::{authority, id, lists, mesh_chain, ml_dsa, now, p384, verify, web_chain};
 
 /// The fixture's time, for rustls.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ fn two_nodes_meet_over_ml_dsa_87_and_a_hybrid_key_exchange() {
 
     let group = client.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, NamedGroup::X25519MLKEM768);
-    let roots = [root.clone()];
+    let (roots, lists) = ([root.clone()], lists(&authority));
     for (chain, purpose) in [
         (client.peer_certificates().unwrap(), Purpose::MeshServer),
         (server.peer_certificates().unwrap(), Purpose::MeshClient),
@@ -149,7 +149,7 @@ fn two_nodes_meet_over_ml_dsa_87_and_a_hybrid_key_exchange() {
             "leaf and intermediate travel, the root does not"
         );
         assert_eq!(
-            verify_chain(&chain[0], &chain[1..], &roots, now(), purpose),
+            verify(chain, &roots, &lists, now(), purpose).map(VerifiedChain::into_id),
             Ok(id())
         );
     }

@@ -3,14 +3,17 @@
 use std::sync::LazyLock;
 
 use caxton_pki::{
-    CertificateDer, CertificateRequest, CertificateSummary, ExportableKey, Fingerprint, MlDsa87Key,
-    P384Key, Purpose, SpiffeId, TrustDomain, pem, verify_chain,
+    CertificateDer, CertificateRequest, CertificateSummary, DevelopmentAuthority, ExportableKey,
+    Fingerprint, MlDsa87Key, P384Key, Purpose, RevocationList, Revocations, Serial, SpiffeId,
+    TrustDomain, pem, verify_chain,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use proptest::sample::select;
 
-use crate::fixture::{authority, id, mesh_chain, ml_dsa, now, p384, web_chain};
+use crate::fixture::{
+    DAY, authority, id, lists, mesh_chain, ml_dsa, now, p384, revoked, web_chain,
+};
 
 /// Good inputs of each kind, to be damaged: random bytes alone never get past the first tag.
 struct Samples {
@@ -19,6 +22,7 @@ struct Samples {
     web_leaf: CertificateDer<'static>,
     mesh_root: CertificateDer<'static>,
     web_root: CertificateDer<'static>,
+    lists: Revocations,
     inputs: Vec<Vec<u8>>,
 }
 
@@ -40,6 +44,7 @@ static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
         text.mesh_root_key.as_bytes().to_vec(),
         text.web_root_key.as_bytes().to_vec(),
         id().to_string().into_bytes(),
+        listing(&authority),
     ];
     Samples {
         mesh_leaf,
@@ -47,9 +52,20 @@ static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
         web_leaf,
         mesh_root: authority.mesh_root().certificate().clone(),
         web_root: authority.web_root().certificate().clone(),
+        lists: lists(&authority),
         inputs,
     }
 });
+
+/// The web root's list with an entry: the one whose signature is short, so that damage hits more.
+fn listing(authority: &DevelopmentAuthority) -> Vec<u8> {
+    let leaf = web_chain(authority, &p384()).remove(0);
+    let list = authority
+        .web_root()
+        .revocation_list(1, &[revoked(&leaf)], DAY, now())
+        .expect("a list");
+    list.der().to_vec()
+}
 
 /// One way to damage a good input.
 #[derive(Clone, Debug)]
@@ -117,11 +133,20 @@ fn feed(bytes: &[u8]) {
     let _ = text.parse::<TrustDomain>();
     let _ = text.parse::<Fingerprint>();
 
+    let _ = text.parse::<Serial>();
+
     let samples = &*SAMPLES;
+    if let Ok(list) = RevocationList::parse_and_verify(bytes, &samples.web_root) {
+        assert!(
+            samples.inputs.iter().any(|input| input == list.der()),
+            "a forged list: {list:?}"
+        );
+    }
     let foreign = CertificateDer::from(bytes.to_vec());
     let roots = [samples.mesh_root.clone(), samples.web_root.clone()];
-    let verify =
-        |leaf, rest: &[_], roots: &[_], purpose| verify_chain(leaf, rest, roots, now(), purpose);
+    let verify = |leaf, rest: &[_], roots: &[_], purpose| {
+        verify_chain(leaf, rest, roots, &samples.lists, now(), purpose)
+    };
     let authentic = foreign == samples.mesh_leaf || foreign == samples.web_leaf;
     for purpose in [Purpose::MeshServer, Purpose::WebServer] {
         let as_leaf = verify(&foreign, &samples.mesh_rest, &roots, purpose);

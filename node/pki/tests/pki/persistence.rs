@@ -1,13 +1,15 @@
 //! An authority written down and read back, and parts that do not belong together.
 
 use caxton_pki::{
-    Authority, AuthorityPem, DevelopmentAuthority, LoadAuthorityError, Purpose, TrustDomain, pem,
-    verify_chain,
+    Authority, AuthorityPem, DevelopmentAuthority, LoadAuthorityError, Purpose, TrustDomain,
+    VerifiedChain, pem,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyUsagePurpose};
 use zeroize::Zeroizing;
 
-use crate::fixture::{DAY, authority, craft, good_leaf, id, mesh_chain, ml_dsa, now, p384, uri};
+use crate::fixture::{
+    DAY, authority, craft, good_leaf, id, lists, mesh_chain, ml_dsa, now, p384, uri, verify,
+};
 
 #[test]
 fn an_authority_read_back_issues_as_before() {
@@ -35,7 +37,8 @@ fn an_authority_read_back_issues_as_before() {
     let chain = mesh_chain(&loaded, &ml_dsa());
     let roots = [authority.mesh_root().certificate().clone()];
     assert_eq!(
-        verify_chain(&chain[0], &chain[1..], &roots, now(), Purpose::MeshServer),
+        verify(&chain, &roots, &lists(&loaded), now(), Purpose::MeshServer)
+            .map(VerifiedChain::into_id),
         Ok(id())
     );
     // The bounds of an authority come back with it.

@@ -1,0 +1,6 @@
+//! Trust bundles.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_pki::fuzz::bundle(bytes);
+});
