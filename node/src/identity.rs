@@ -21,7 +21,7 @@ use caxton_actors::ca::{Certificates, Renewal};
 use caxton_mesh::Credentials;
 use caxton_pki::{
     AuthorityPem, CertificateRequest, CertificateSummary, DevelopmentAuthority, ExportableKey,
-    MlDsa87Key, P384Key, SpiffeId, fingerprint, loopback_hosts, pem,
+    ListTerms, MlDsa87Key, P384Key, SpiffeId, TrustBundle, fingerprint, loopback_hosts, pem,
 };
 use rustls::{
     ServerConfig, SignatureScheme,
@@ -33,10 +33,17 @@ use zeroize::Zeroizing;
 
 use tokio::sync::Notify;
 
-use crate::{cluster::home::Membership, config, config::Security, environment::Environment};
+use crate::{
+    cluster::{authority::Authorities, home::Membership},
+    config,
+    config::Security,
+    environment::Environment,
+};
 
 /// How long a development authority lives.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// A revoked certificate stays on the list this much longer than it could hold.
+const LIST_MARGIN: Duration = Duration::from_secs(10 * 24 * 3_600);
 /// A development authority with less than this left is replaced at the start.
 const AUTHORITY_LEFT_MIN: Duration = Duration::from_secs(30 * 24 * 3_600);
 
@@ -74,13 +81,16 @@ pub enum IdentityError {
 enum Source {
     /// This node is the CA.
     Development {
-        authority: Arc<DevelopmentAuthority>,
+        authority: Box<DevelopmentAuthority>,
+        folder: PathBuf,
         id: SpiffeId,
     },
     /// The CA is elsewhere: somebody has to ask it.
     Member {
         data: PathBuf,
         web: Option<config::Tls>,
+        /// When the last of the cluster's roots ends, as it was at the start.
+        roots_end: SystemTime,
         wanted: Arc<Notify>,
     },
     Files(config::Tls),
@@ -101,8 +111,6 @@ pub(crate) struct Identity {
     pub(crate) spiffe_id: String,
     environment: Arc<Environment>,
     current: ArcSwap<Current>,
-    /// Roots that vouch for members; none outside a cluster.
-    pub(crate) mesh_roots: Vec<CertificateDer<'static>>,
     fingerprint: String,
     /// The roots that clients are to trust, as PEM.
     pub(crate) trust_pem: String,
@@ -158,10 +166,10 @@ impl Identity {
         let trust_path = folder.join("trust.pem");
         write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
         let fingerprint = fingerprint(authority.mesh_root().certificate()).to_string();
-        let mesh_roots = vec![authority.mesh_root().certificate().clone()];
         let spiffe_id = id.to_string();
         let source = Source::Development {
-            authority: Arc::new(authority),
+            authority: Box::new(authority),
+            folder: folder.to_owned(),
             id,
         };
         let current = source.issue(&security, now)?;
@@ -171,7 +179,6 @@ impl Identity {
             spiffe_id,
             environment,
             current: ArcSwap::from_pointee(current),
-            mesh_roots,
             fingerprint,
             trust_pem,
             trust_path: Some(trust_path),
@@ -211,7 +218,6 @@ impl Identity {
             spiffe_id,
             environment,
             current: ArcSwap::from_pointee(current),
-            mesh_roots: Vec::new(),
             fingerprint,
             trust_pem,
             trust_path,
@@ -228,12 +234,13 @@ impl Identity {
         security: Security,
         environment: Arc<Environment>,
     ) -> Result<Self, IdentityError> {
-        let roots = [&membership.mesh_roots[..], &membership.web_roots].concat();
+        let bundle = &membership.held.bundle;
+        let roots = [bundle.mesh_roots(), bundle.web_roots()].concat();
         let trust_pem = pem::encode_certificates(&roots);
         let trust_path = data.join("pki").join("trust.pem");
         write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
-        let fingerprint = membership
-            .mesh_roots
+        let fingerprint = bundle
+            .mesh_roots()
             .first()
             .map(|root| fingerprint(root).to_string())
             .unwrap_or_default();
@@ -242,6 +249,12 @@ impl Identity {
             source: Source::Member {
                 data: data.to_owned(),
                 web,
+                roots_end: roots
+                    .iter()
+                    .filter_map(|root| CertificateSummary::parse(root).ok())
+                    .map(|root| root.not_after)
+                    .max()
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
                 wanted: Arc::default(),
             },
             security,
@@ -252,7 +265,6 @@ impl Identity {
                 .unwrap_or_default(),
             environment,
             current: ArcSwap::from_pointee(current),
-            mesh_roots: membership.mesh_roots.clone(),
             fingerprint,
             trust_pem,
             trust_path: Some(trust_path),
@@ -260,12 +272,34 @@ impl Identity {
         })
     }
 
-    /// The authority that this node holds.
-    pub(crate) fn authority(&self) -> Option<Arc<DevelopmentAuthority>> {
-        match &self.source {
-            Source::Development { authority, .. } => Some(Arc::clone(authority)),
-            Source::Member { .. } | Source::Files(_) => None,
+    /// The authorities that this node holds, with the revocations of `earlier`, which they said before.
+    pub(crate) fn authorities(
+        &self,
+        earlier: Option<&TrustBundle>,
+    ) -> Result<Option<Authorities>, IdentityError> {
+        let Source::Development { folder, .. } = &self.source else {
+            return Ok(None);
+        };
+        let content = |error: &dyn fmt::Display| IdentityError::Content {
+            path: folder.clone(),
+            reason: error.to_string(),
+        };
+        let pem = read_authority(folder)?.ok_or_else(|| content(&"the CA's keys are gone"))?;
+        let key = |text: &str| pem::decode_key(text).map_err(|error| content(&error));
+        let terms = ListTerms {
+            remember: self.security.certificate_lifetime + LIST_MARGIN,
+            ..ListTerms::default()
+        };
+        if let Some(bundle) = earlier {
+            let keys = vec![key(&pem.mesh_root_key)?, key(&pem.mesh_intermediate_key)?];
+            let web = pem::decode_key(&pem.web_root_key).map_err(|error| content(&error))?;
+            // A CA that was made anew, as an old development CA is, finds nothing of its own there.
+            if let Ok(authorities) = Authorities::load(bundle, keys, Some(web), terms) {
+                return Ok(Some(authorities));
+            }
         }
+        let new = DevelopmentAuthority::from_pem(&pem).map_err(|error| content(&error))?;
+        Ok(Some(new.into_cluster()))
     }
 
     /// Who this node is in the mesh; nobody outside a cluster.
@@ -301,13 +335,7 @@ impl Identity {
     pub(crate) fn ca_not_after(&self) -> SystemTime {
         match &self.source {
             Source::Development { authority, .. } => authority.mesh_root().not_after(),
-            Source::Member { .. } => self
-                .mesh_roots
-                .iter()
-                .filter_map(|root| CertificateSummary::parse(root).ok())
-                .map(|root| root.not_after)
-                .max()
-                .unwrap_or_else(|| self.not_after()),
+            Source::Member { roots_end, .. } => *roots_end,
             Source::Files(_) => self.not_after(),
         }
     }
@@ -348,7 +376,9 @@ impl Certificates for Identity {
 impl Source {
     fn issue(&self, security: &Security, now: SystemTime) -> Result<Current, IdentityError> {
         match self {
-            Self::Development { authority, id } => issue_development(authority, id, security, now),
+            Self::Development { authority, id, .. } => {
+                issue_development(authority, id, security, now)
+            }
             Self::Member { data, web, .. } => {
                 let membership = Membership::read(data)?.ok_or_else(|| IdentityError::Content {
                     path: data.clone(),

@@ -183,8 +183,10 @@ pub(crate) async fn identity(
 ) -> Result<(Arc<Identity>, String), StartNodeError> {
     let tls = config.api.tls.clone();
     let environment = Arc::clone(environment);
-    if let Some(membership) = joining::membership(config, folder, join_token).await? {
-        let cluster = membership.cluster.clone();
+    if let Some(membership) =
+        joining::membership(config, folder, join_token, environment.now()).await?
+    {
+        let cluster = membership.held.state.cluster.clone();
         let identity = Identity::member(
             folder,
             &membership,

@@ -44,6 +44,21 @@ pub enum ClusterCommand {
     },
     /// Show members as they come and go, until Ctrl-C
     Watch,
+    /// Take a member out: its certificates are revoked, and its name is free for another
+    Remove {
+        /// Its name
+        #[arg(add = ArgValueCandidates::new(complete::members))]
+        member: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Have the node of the context leave its cluster for good, and stop
+    Leave {
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 /// A state of the cluster to wait for.

@@ -7,7 +7,9 @@ use caxton_api::{
     types::{ClusterStatus, Member},
 };
 
-use super::{App, logs, suggested, watched};
+use reqwest::Method;
+
+use super::{App, agent::outcome, confirm, logs, suggested, watched};
 use crate::{
     args::{ClusterCommand, Wait},
     client::{Client, Request},
@@ -64,6 +66,28 @@ pub(super) async fn run(app: &App, command: ClusterCommand) -> Result<Exit, CliE
                 }
                 Err(error) => Err(error),
             }
+        }
+        ClusterCommand::Remove { member, yes } => {
+            confirm(app, "Removing member", &member, yes)?;
+            let path = paths::fill(paths::MEMBER, &[&member]);
+            let answer = client
+                .call_or_empty(Request::new(Method::DELETE, path))
+                .await?;
+            outcome(app, &answer, &format!("{member} is out of the cluster"))?;
+            Ok(Exit::Ok)
+        }
+        ClusterCommand::Leave { yes } => {
+            let status = status(&client).await?;
+            confirm(app, "Leaving with node", &status.node, yes)?;
+            let answer = client
+                .call_or_empty(Request::new(Method::POST, paths::CLUSTER_LEAVE))
+                .await?;
+            outcome(
+                app,
+                &answer,
+                &format!("{} leaves the cluster and stops", status.node),
+            )?;
+            Ok(Exit::Ok)
         }
         ClusterCommand::Watch => {
             let events = client.stream(Request::get(paths::MEMBERS_STREAM)).await?;

@@ -61,8 +61,10 @@ pub const CLUSTER: &str = "/api/v1/cluster";
 pub const MEMBERS: &str = "/api/v1/cluster/members";
 /// `GET`: members as they change, as server-sent events.
 pub const MEMBERS_STREAM: &str = "/api/v1/cluster/members/stream";
-/// `GET`: one member.
+/// `GET`: one member. `DELETE`: takes it out of the cluster.
 pub const MEMBER: &str = "/api/v1/cluster/members/{member}";
+/// `POST`: the node leaves its cluster for good, and stops.
+pub const CLUSTER_LEAVE: &str = "/api/v1/cluster/leave";
 /// `GET`, `POST`: tokens to join with.
 pub const JOIN_TOKENS: &str = "/api/v1/join-tokens";
 /// `DELETE`: takes one back.

@@ -36,6 +36,8 @@ const ID_DIGITS: usize = 16;
 const TOKEN_CHARS_MAX: usize = 256;
 /// From the first packet to the answer: two round trips, a few signatures and one flush.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same for asking what the CA says.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Redirections that are followed: from a member to one with the ca role.
 const ELSEWHERE_MAX: usize = 8;
 
@@ -186,16 +188,12 @@ impl fmt::Debug for JoinRequest {
 /// What a new member is given. Certificates are DER, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admitted {
-    /// The cluster's name.
-    pub cluster: String,
     /// Its chain for the mesh.
     pub mesh_chain: Vec<Vec<u8>>,
     /// Its chain for HTTPS.
     pub web_chain: Vec<Vec<u8>>,
-    /// The roots of the mesh.
-    pub mesh_roots: Vec<Vec<u8>>,
-    /// The roots of HTTPS.
-    pub web_roots: Vec<Vec<u8>>,
+    /// What the CA says to the whole cluster, under its signature.
+    pub state: Vec<u8>,
     /// Where members are.
     pub seeds: Vec<SocketAddr>,
 }
@@ -211,8 +209,20 @@ pub enum JoinAnswer {
     Refused(String),
 }
 
+/// What is said through the door.
+#[derive(Serialize, Deserialize)]
+enum Knock {
+    /// I would be a member.
+    Join(JoinRequest),
+    /// What does the CA say to the cluster? Asked by a member whose lists have grown too old to believe anybody.
+    State,
+}
+
 /// What a node must have to let others join.
 pub trait Door: Send + Sync + 'static {
+    /// What the CA says to the whole cluster: public, and under its signature.
+    fn state(&self) -> Option<Vec<u8>>;
+
     /// Decides about a request. What it answers is durable before it answers.
     fn join(&self, address: SocketAddr, request: JoinRequest) -> BoxFuture<'_, JoinAnswer>;
 }
@@ -222,8 +232,13 @@ pub(crate) async fn receive(connection: &Connection, door: &dyn Door, watch: &Wa
     let address = connection.remote_address();
     let exchange = async {
         let (mut send, mut receive) = connection.accept_bi().await.ok()?;
-        let answer = match read::<JoinRequest>(&mut receive, REQUEST_BYTES_MAX).await {
-            Ok(request) => door.join(address, request).await,
+        let answer = match read::<Knock>(&mut receive, REQUEST_BYTES_MAX).await {
+            Ok(Knock::Join(request)) => door.join(address, request).await,
+            Ok(Knock::State) => {
+                write(&mut send, &door.state()).await.ok()?;
+                send.finish().ok()?;
+                return send.stopped().await.ok();
+            }
             Err(_malformed) => JoinAnswer::Refused("the request is malformed".to_owned()),
         };
         if let JoinAnswer::Refused(reason) = &answer {
@@ -287,7 +302,8 @@ pub async fn join(
             continue;
         }
         tried.push(address);
-        match timeout(JOIN_TIMEOUT, ask(address, token, request)).await {
+        let knock = Knock::Join(request.clone());
+        match timeout(JOIN_TIMEOUT, ask(address, *token.root(), &knock)).await {
             Ok(Ok(JoinAnswer::Admitted(admitted))) => return Ok((*admitted, address)),
             Ok(Ok(JoinAnswer::Elsewhere(others))) => waiting.extend(others),
             Ok(Ok(JoinAnswer::Refused(reason))) => {
@@ -310,11 +326,26 @@ enum AskError {
     Final(JoinError),
 }
 
-async fn ask(
+/// Asks the members at `seeds`, one after the other, what the CA says to the cluster. They show a chain under
+/// one of `roots`; whether they were revoked is not looked at, and what they say is believed only for the
+/// signature that it carries.
+pub async fn refresh(seeds: &[SocketAddr], roots: &[[u8; 32]]) -> Option<Vec<u8>> {
+    for seed in seeds {
+        for root in roots {
+            let asked = timeout(REFRESH_TIMEOUT, ask(*seed, *root, &Knock::State)).await;
+            if let Ok(Ok(Some(state))) = asked {
+                return Some(state);
+            }
+        }
+    }
+    None
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(
     address: SocketAddr,
-    token: &JoinToken,
-    request: &JoinRequest,
-) -> Result<JoinAnswer, AskError> {
+    root: [u8; 32],
+    knock: &Knock,
+) -> Result<T, AskError> {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
         SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], 0)),
@@ -323,7 +354,7 @@ async fn ask(
         Endpoint::client(any).map_err(|error| AskError::Final(JoinError::Socket(error)))?;
     let verdict = Verdict::default();
     let nobody = Arc::new(Trust::new(Vec::new()));
-    let expected = Expected::UnderRoot(*token.root());
+    let expected = Expected::UnderRoot(root);
     let crypto = tls::client(None, &nobody, expected, Arc::clone(&verdict));
     let connection = connect(&endpoint, address, crypto)
         .await
@@ -336,9 +367,9 @@ async fn ask(
         })?;
     let exchange = async {
         let (mut send, mut receive) = connection.open_bi().await.ok()?;
-        write(&mut send, request).await.ok()?;
+        write(&mut send, knock).await.ok()?;
         send.finish().ok()?;
-        read::<JoinAnswer>(&mut receive, REPLY_BYTES_MAX).await.ok()
+        read::<T>(&mut receive, REPLY_BYTES_MAX).await.ok()
     };
     let answer = exchange.await;
     let reason = connection.close_reason();

@@ -189,8 +189,9 @@ impl Watch {
             .close_reason()
             .map(|reason| reason.to_string())
             .unwrap_or_default();
+        let lasted_s = peer.since.elapsed().as_secs();
         if last {
-            tracing::info!(%address, peer = name, reason, "peer disconnected");
+            tracing::info!(%address, peer = name, reason, lasted_s, "peer disconnected");
         } else {
             tracing::debug!(%address, peer = name, reason, "superseded connection ended");
         }

@@ -72,7 +72,8 @@ pub(crate) fn issuer_key_identifier<'a>(certificate: &'a X509Certificate<'_>) ->
 /// True when the holder of one certificate signed the other, and that one is in the form that DER
 /// allows: the frame round the signed part is not signed, and a certificate must have one
 /// encoding, or a stranger could make another that is as good. Times and bounds are not looked at.
-pub(crate) fn issued_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
+#[must_use]
+pub fn issued_by(certificate: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
     let (Ok(parsed), Ok(issuer)) = (parse_certificate(certificate), parse_certificate(issuer))
     else {
         return false;

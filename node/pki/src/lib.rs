@@ -35,6 +35,7 @@
 //! - `verify`: [`verify_chain`], from a chain to a [`SpiffeId`]; `chain`: [`VerifiedChain`], its result;
 //!   [`FirstContact`], the same of a peer met before any list was
 //! - `issuer`: [`IssuerId`], an authority by its name and key
+//! - `statement`: [`sign_statement`], what an authority says to the whole cluster
 //! - `summary`, `fingerprint`, `pem`, `validity`: looking at certificates and moving them about
 
 #![forbid(unsafe_code)]
@@ -57,6 +58,7 @@ mod request;
 mod revocation;
 mod sealed;
 mod spiffe;
+mod statement;
 mod summary;
 mod validity;
 mod verify;
@@ -70,7 +72,7 @@ pub use cluster::{
 };
 pub use development::{AuthorityPem, DevelopmentAuthority, PemFile};
 pub use fingerprint::{Fingerprint, ParseFingerprintError, fingerprint};
-pub use issuer::IssuerId;
+pub use issuer::{IssuerId, issued_by};
 pub use key::{Custody, ExportableKey, KeyError, MlDsa87Key, P384Key, PublicKey, Signer};
 pub use leaf::loopback_hosts;
 pub use request::{CertificateRequest, RequestError};
@@ -83,6 +85,7 @@ pub use sealed::{
     SealKeyError, open_key, seal_key,
 };
 pub use spiffe::{ParseSpiffeIdError, Role, SpiffeId, TrustDomain};
+pub use statement::{sign_statement, statement_issuer};
 pub use summary::{CertificateSummary, SummaryError};
 pub use validity::InvalidValidity;
 pub use verify::{FirstContact, Purpose, VerifyChainError, verify_chain};

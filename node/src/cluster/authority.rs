@@ -6,7 +6,8 @@
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, OnceLock, PoisonError, RwLock, Weak},
+    path::PathBuf,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -17,16 +18,21 @@ use caxton_mesh::{
     root_hash,
 };
 use caxton_pki::{
-    CertificateRequest, CertificateSummary, DevelopmentAuthority, KeyAlgorithm, ServerName,
-    SpiffeId, loopback_hosts,
+    CertificateDer, CertificateRequest, CertificateSummary, ClusterAuthority, ClusterError,
+    IssuerId, KeyAlgorithm, MlDsa87Key, P384Key, RevocationReason, Serial, ServerName, SpiffeId,
+    loopback_hosts, sign_statement,
 };
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use super::book::{Book, Digest, Refused, TokenRow, TooManyTokens};
-use crate::{environment::Environment, store::Store};
+use super::{
+    book::{Book, Digest, Refused, TokenRow, TooManyTokens},
+    home,
+    state::{self, CONTEXT, Held, State},
+};
+use crate::{environment::Environment, identity::IdentityError, store::Store};
 
 /// Row of the store: the book, as JSON so that a person can read it out of an export.
 const BOOK: &str = "ca-book";
@@ -42,6 +48,12 @@ pub(crate) enum BookError {
     Damaged(#[source] serde_json::Error),
     #[error(transparent)]
     TooManyTokens(#[from] TooManyTokens),
+    #[error(transparent)]
+    Authority(#[from] ClusterError),
+    #[error("what the CA says to the cluster could not be put together")]
+    State,
+    #[error(transparent)]
+    File(#[from] IdentityError),
 }
 
 /// What a member sends to renew: requests for keys that it made itself.
@@ -58,57 +70,108 @@ pub(crate) struct TokenMade {
     pub(crate) row: TokenRow,
 }
 
+/// The authorities of a cluster whose keys lie on this node's disk.
+pub(crate) type Authorities = ClusterAuthority<MlDsa87Key, P384Key>;
+
+/// Where a CA sits: the cluster's name, how long what it issues holds, and where it keeps what.
+pub(crate) struct Seat {
+    pub(crate) cluster: String,
+    pub(crate) lifetime: Duration,
+    pub(crate) data: PathBuf,
+    pub(crate) store: Arc<Store>,
+    pub(crate) environment: Arc<Environment>,
+}
+
 pub(crate) struct Ca {
-    authority: Arc<DevelopmentAuthority>,
-    cluster: String,
-    lifetime: Duration,
-    store: Arc<Store>,
-    environment: Arc<Environment>,
+    /// Locked for a signature at the longest.
+    authority: StdMutex<Authorities>,
+    seat: Seat,
     book: Mutex<Book>,
     /// The same for readers, who do not wait for the disk.
     shown: RwLock<Arc<Book>>,
+    /// What was last said to the cluster.
+    said: watch::Sender<Arc<Held>>,
     mesh: OnceLock<Weak<Mesh>>,
 }
 
 impl fmt::Debug for Ca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ca")
-            .field("cluster", &self.cluster)
+            .field("cluster", &self.seat.cluster)
             .finish_non_exhaustive()
     }
 }
 
 impl Ca {
-    /// Opens the book and enters this node, whose mesh key has this digest, as the founder.
+    /// Opens the book, enters this node as the founder, and says the cluster's state.
     pub(crate) async fn open(
-        authority: Arc<DevelopmentAuthority>,
-        (cluster, lifetime): (String, Duration),
-        store: Arc<Store>,
-        environment: Arc<Environment>,
+        mut authority: Authorities,
+        seat: Seat,
         founder: &str,
     ) -> Result<Arc<Self>, BookError> {
-        let book = match store.meta_get(BOOK)? {
+        let mut book: Book = match seat.store.meta_get(BOOK)? {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(BookError::Damaged)?,
             None => Book::default(),
         };
-        let ca = Self {
-            authority,
-            cluster,
-            lifetime,
-            store,
-            environment,
+        let now = seat.environment.now();
+        if authority.lists_due().is_none_or(|due| due <= now) {
+            authority.renew_lists(now)?;
+        }
+        // The founder's key is the CA's own while it lives in the same process.
+        let key: Digest = authority
+            .mesh_root()
+            .map(|root| root_hash(root.certificate()))
+            .unwrap_or_default();
+        book.found(unix_ms(now), founder, &key);
+        keep(&seat.store, &book).await?;
+        let earlier = home::read_state(&seat.data)?;
+        let said = speak(&authority, &book, &seat, earlier.as_ref())?;
+        Ok(Arc::new(Self {
+            authority: StdMutex::new(authority),
+            seat,
             shown: RwLock::new(Arc::new(book.clone())),
             book: Mutex::new(book),
+            said: watch::Sender::new(Arc::new(said)),
             mesh: OnceLock::new(),
-        };
-        // The founder's key is the CA's own while it lives in the same process.
-        let key: Digest = root_hash(ca.authority.mesh_root().certificate());
-        ca.change(|book, now| {
-            book.found(now, founder, &key);
-            Ok::<_, BookError>(())
-        })
-        .await?;
-        Ok(Arc::new(ca))
+        }))
+    }
+
+    fn authority(&self) -> MutexGuard<'_, Authorities> {
+        self.authority
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was last said to the cluster.
+    pub(crate) fn said(&self) -> Arc<Held> {
+        Arc::clone(&self.said.borrow())
+    }
+
+    /// The same, as it changes.
+    pub(crate) fn says(&self) -> watch::Receiver<Arc<Held>> {
+        self.said.subscribe()
+    }
+
+    /// Says the state anew: on the disk first, then to whoever listens.
+    fn say(&self) -> Result<(), BookError> {
+        // Held to the end, so that of two that speak the later one is heard last.
+        let authority = self.authority();
+        let said = speak(&authority, &self.book(), &self.seat, Some(&self.said()))?;
+        self.said.send_replace(Arc::new(said));
+        Ok(())
+    }
+
+    /// New revocation lists, where they are half through their time. Says so.
+    pub(crate) fn renew_lists(&self) -> Result<(), BookError> {
+        let now = self.seat.environment.now();
+        {
+            let mut authority = self.authority();
+            if authority.lists_due().is_some_and(|due| due > now) {
+                return Ok(());
+            }
+            authority.renew_lists(now)?;
+        }
+        self.say()
     }
 
     /// Once the mesh runs, the CA knows whom to send newcomers to.
@@ -121,7 +184,7 @@ impl Ca {
     }
 
     fn now_ms(&self) -> u64 {
-        unix_ms(self.environment.now())
+        unix_ms(self.seat.environment.now())
     }
 
     /// Changes the book, and waits until the change is on the disk. On an error nothing has changed.
@@ -133,8 +196,7 @@ impl Ca {
         let mut next = book.clone();
         let answer = change(&mut next, self.now_ms())?;
         if next != *book {
-            let bytes = serde_json::to_vec(&next).expect("the book has string keys alone");
-            self.store.meta_put(BOOK, bytes).await?;
+            keep(&self.seat.store, &next).await?;
             *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next.clone());
             *book = next;
         }
@@ -148,7 +210,9 @@ impl Ca {
         uses: u32,
         made_by: &str,
     ) -> Result<TokenMade, BookError> {
-        let root = root_hash(self.authority.mesh_root().certificate());
+        let said = self.said();
+        let root = said.bundle.mesh_roots().first().ok_or(BookError::State)?;
+        let root = root_hash(root);
         let token = JoinToken::generate(root);
         let now = self.now_ms();
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
@@ -173,19 +237,51 @@ impl Ca {
             .await
     }
 
-    /// Takes a name back. Answers false where it is no member's.
+    /// Takes a name back: its certificates are revoked, and every member hears it. False where it is no
+    /// member's.
     pub(crate) async fn remove(&self, name: &str) -> Result<bool, BookError> {
-        self.change(|book, now| Ok(book.remove(now, name).is_some()))
-            .await
+        let removed = self
+            .change(|book, now| Ok::<_, BookError>(book.remove(now, name)))
+            .await?;
+        let Some(certificates) = removed else {
+            return Ok(false);
+        };
+        self.revoke(&certificates)?;
+        self.say()?;
+        tracing::warn!(peer = name, "member removed, its certificates are revoked");
+        Ok(true)
+    }
+
+    /// Serial numbers are drawn from 128 bits: on the list of an authority that did not issue it, one stands
+    /// for nothing.
+    fn revoke(&self, certificates: &[(String, u64)]) -> Result<(), BookError> {
+        let now = self.seat.environment.now();
+        let mut authority = self.authority();
+        let issuers: Vec<IssuerId> = [
+            Some(authority.mesh_intermediate().issuer_id()),
+            authority.web_root().map(caxton_pki::Authority::issuer_id),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        for (text, _) in certificates {
+            let serial: Serial = text.parse().map_err(|_damaged| BookError::State)?;
+            for issuer in &issuers {
+                authority.revoke(
+                    *issuer,
+                    &serial,
+                    RevocationReason::CessationOfOperation,
+                    now,
+                )?;
+            }
+        }
+        Ok(())
     }
 
     async fn admit(&self, address: SocketAddr, request: &JoinRequest) -> Result<Admitted, String> {
         let (mesh, web) = requests(&request.mesh_request, &request.web_request)?;
-        let id = SpiffeId::node(
-            self.authority.mesh_root().trust_domain().clone(),
-            &request.name,
-        )
-        .map_err(|error| format!("the name is refused: {error}"))?;
+        let id = SpiffeId::node(self.said().bundle.trust_domain().clone(), &request.name)
+            .map_err(|error| format!("the name is refused: {error}"))?;
         let key = *mesh.public_key().fingerprint().as_bytes();
         let secret = digest(&request.secret);
         let (token, name) = (request.token.as_str(), request.name.as_str());
@@ -203,6 +299,10 @@ impl Ca {
                 return Err("the CA cannot write its book now: try again".to_owned());
             }
         }
+        self.say().map_err(|error| {
+            tracing::error!(%error, "the cluster's state could not be said");
+            "the CA cannot speak now: try again".to_owned()
+        })?;
         let granted = self.issue(&id, address, &mesh, &web).await?;
         if let Some(mesh) = self.mesh() {
             mesh.admit(name.into()).await;
@@ -222,7 +322,7 @@ impl Ca {
             return Err(format!("`{member}` is no member"));
         }
         let (mesh, web) = requests(&request.mesh_request, &request.web_request)?;
-        let id = SpiffeId::node(self.authority.mesh_root().trust_domain().clone(), member)
+        let id = SpiffeId::node(self.said().bundle.trust_domain().clone(), member)
             .map_err(|error| error.to_string())?;
         let granted = self.issue(&id, address, &mesh, &web).await?;
         tracing::info!(peer = member, "certificates renewed");
@@ -238,7 +338,7 @@ impl Ca {
         mesh: &CertificateRequest,
         web: &CertificateRequest,
     ) -> Result<Admitted, String> {
-        let now = self.environment.now();
+        let now = self.seat.environment.now();
         let mut hosts = loopback_hosts();
         if !address.ip().is_loopback() {
             hosts.push(ServerName::from(address.ip()));
@@ -247,15 +347,20 @@ impl Ca {
             tracing::error!(%error, "a certificate could not be issued");
             "the CA cannot issue now".to_owned()
         };
-        let left = self.authority.mesh_root().not_after().duration_since(now);
-        let lifetime = self.lifetime.min(left.unwrap_or_default());
-        let authority = &self.authority;
-        let mesh_chain = authority
-            .issue_mesh_node(mesh, id, &hosts, lifetime, now)
-            .map_err(failed)?;
-        let web_chain = authority
-            .issue_web_node(web, id, &hosts, lifetime, now)
-            .map_err(failed)?;
+        let lifetime = self.seat.lifetime;
+        let (mesh_chain, web_chain) = {
+            let authority = self.authority();
+            let mesh_chain = authority
+                .issue_mesh_node(mesh, id, &hosts, lifetime, now)
+                .map_err(failed)?;
+            let web_root = authority
+                .web_root()
+                .ok_or("the CA has no key for HTTPS certificates")?;
+            let leaf = web_root
+                .issue_node(web, id, &hosts, lifetime, now)
+                .map_err(failed)?;
+            (mesh_chain, vec![leaf])
+        };
         let serials: Vec<_> = [mesh_chain.first(), web_chain.first()]
             .into_iter()
             .flatten()
@@ -273,15 +378,13 @@ impl Ca {
             tracing::error!(%error, "a certificate could not be noted");
             "the CA cannot write its book now: try again".to_owned()
         })?;
-        let der = |chain: Vec<caxton_pki::CertificateDer<'static>>| {
+        let der = |chain: Vec<CertificateDer<'static>>| {
             chain.into_iter().map(|one| one.to_vec()).collect()
         };
         Ok(Admitted {
-            cluster: self.cluster.clone(),
             mesh_chain: der(mesh_chain),
             web_chain: der(web_chain),
-            mesh_roots: der(vec![authority.mesh_root().certificate().clone()]),
-            web_roots: der(vec![authority.web_root().certificate().clone()]),
+            state: self.said().bytes.clone(),
             seeds: self.seeds(),
         })
     }
@@ -303,6 +406,44 @@ impl Ca {
             .take(SEEDS_TOLD_MAX)
             .collect()
     }
+}
+
+async fn keep(store: &Store, book: &Book) -> Result<(), LedgerError> {
+    let bytes = serde_json::to_vec(book).expect("the book has string keys alone");
+    store.meta_put(BOOK, bytes).await
+}
+
+/// Puts the cluster's state together, signs it, and keeps it. It is newer than the earlier one.
+fn speak(
+    authority: &Authorities,
+    book: &Book,
+    seat: &Seat,
+    earlier: Option<&Held>,
+) -> Result<Held, BookError> {
+    let bundle = authority.bundle().map_err(|_too_much| BookError::State)?;
+    let after = earlier.map_or(0, |held| held.state.version + 1);
+    let names = |removed: bool| {
+        let rows = book.names.iter();
+        rows.filter(|(_, row)| row.removed_ms.is_some() == removed)
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    let state = State {
+        version: unix_ms(seat.environment.now()).max(after),
+        cluster: seat.cluster.clone(),
+        bundle: bundle.encode(),
+        members: names(false),
+        removed: names(true),
+    };
+    let sign = |body: &[u8]| sign_statement(authority.mesh_intermediate(), CONTEXT, body).ok();
+    let bytes = state::assemble(&state, sign).ok_or(BookError::State)?;
+    let held = Held {
+        state,
+        bundle,
+        bytes,
+    };
+    home::write_state(&seat.data, &held)?;
+    Ok(held)
 }
 
 /// Why nobody was admitted.
@@ -344,6 +485,10 @@ fn digest(secret: &[u8]) -> Digest {
 pub(crate) struct CaDoor(pub(crate) Arc<Ca>);
 
 impl Door for CaDoor {
+    fn state(&self) -> Option<Vec<u8>> {
+        Some(self.0.said().bytes.clone())
+    }
+
     fn join(&self, address: SocketAddr, request: JoinRequest) -> BoxFuture<'_, JoinAnswer> {
         Box::pin(async move {
             match self.0.admit(address, &request).await {
@@ -358,15 +503,21 @@ impl Door for CaDoor {
 #[derive(Debug, Default)]
 pub(crate) struct Signpost {
     mesh: OnceLock<Weak<Mesh>>,
+    held: OnceLock<watch::Receiver<Arc<Held>>>,
 }
 
 impl Signpost {
-    pub(crate) fn attach(&self, mesh: &Arc<Mesh>) {
+    pub(crate) fn attach(&self, mesh: &Arc<Mesh>, held: watch::Receiver<Arc<Held>>) {
         let _once = self.mesh.set(Arc::downgrade(mesh));
+        let _once = self.held.set(held);
     }
 }
 
 impl Door for Signpost {
+    fn state(&self) -> Option<Vec<u8>> {
+        Some(self.held.get()?.borrow().bytes.clone())
+    }
+
     fn join(&self, _address: SocketAddr, _request: JoinRequest) -> BoxFuture<'_, JoinAnswer> {
         let mesh = self.mesh.get().and_then(Weak::upgrade);
         let addresses = mesh.map(|mesh| {

@@ -12,6 +12,7 @@ use std::{
 use caxton_mesh::{Credentials, PeerName, join::Admitted};
 use caxton_pki::{CertificateDer, MlDsa87Key, P384Key, pem};
 
+use super::state::{self, Held};
 use crate::identity::{IdentityError, read_text, refuse_exposed, write_file};
 
 const GENERATION: &str = "generation";
@@ -24,11 +25,10 @@ const MESH_KEY: &str = "mesh.key.pem";
 const MESH_CHAIN: &str = "mesh.crt.pem";
 const WEB_KEY: &str = "web.key.pem";
 const WEB_CHAIN: &str = "web.crt.pem";
-const MESH_ROOTS: &str = "mesh-roots.pem";
-const WEB_ROOTS: &str = "web-roots.pem";
+/// What the CA says to the whole cluster; the newest that is known.
+const STATE: &str = "cluster.state";
 const SEEDS: &str = "seeds";
 const AGREED: &str = "members";
-const CLUSTER: &str = "cluster";
 
 /// The number of this start: one more than the last, on the disk before anybody is told.
 ///
@@ -133,12 +133,10 @@ impl Keys {
 
 /// What a member was given, with its keys.
 pub(crate) struct Membership {
-    pub(crate) cluster: String,
     pub(crate) keys: Keys,
     pub(crate) mesh_chain: Vec<CertificateDer<'static>>,
     pub(crate) web_chain: Vec<CertificateDer<'static>>,
-    pub(crate) mesh_roots: Vec<CertificateDer<'static>>,
-    pub(crate) web_roots: Vec<CertificateDer<'static>>,
+    pub(crate) held: Held,
 }
 
 impl Membership {
@@ -147,7 +145,10 @@ impl Membership {
         let Some(folder) = Self::folder(data)? else {
             return Ok(None);
         };
-        let cluster = read_text(&folder.join(CLUSTER))?.trim().to_owned();
+        let held = read_state(data)?.ok_or_else(|| IdentityError::Content {
+            path: data.join(PKI).join(STATE),
+            reason: "it is gone; remove `pki/member` and join again".to_owned(),
+        })?;
         let keys = Keys::read(&folder)?.ok_or_else(|| IdentityError::Content {
             path: folder.clone(),
             reason: "the member's keys are gone; remove `pki/member` and join again".to_owned(),
@@ -157,25 +158,21 @@ impl Membership {
             pem::decode_certificates(&read_text(&path)?).map_err(|error| content(&path, &error))
         };
         Ok(Some(Self {
-            cluster,
             keys,
             mesh_chain: chain(MESH_CHAIN)?,
             web_chain: chain(WEB_CHAIN)?,
-            mesh_roots: chain(MESH_ROOTS)?,
-            web_roots: chain(WEB_ROOTS)?,
+            held,
         }))
     }
 
     /// Puts what was admitted beside the keys that it is for.
-    pub(crate) fn from_admitted(admitted: Admitted, keys: Keys) -> Self {
+    pub(crate) fn from_admitted(admitted: Admitted, keys: Keys, held: Held) -> Self {
         let certificates = |list: Vec<Vec<u8>>| list.into_iter().map(Into::into).collect();
         Self {
-            cluster: admitted.cluster,
             keys,
             mesh_chain: certificates(admitted.mesh_chain),
             web_chain: certificates(admitted.web_chain),
-            mesh_roots: certificates(admitted.mesh_roots),
-            web_roots: certificates(admitted.web_roots),
+            held,
         }
     }
 
@@ -191,17 +188,11 @@ impl Membership {
         let folder = pki.join(&name);
         make_folder(&folder)?;
         self.keys.write(&folder)?;
-        for (name, certificates) in [
-            (MESH_CHAIN, &self.mesh_chain),
-            (WEB_CHAIN, &self.web_chain),
-            (MESH_ROOTS, &self.mesh_roots),
-            (WEB_ROOTS, &self.web_roots),
-        ] {
+        for (name, certificates) in [(MESH_CHAIN, &self.mesh_chain), (WEB_CHAIN, &self.web_chain)] {
             let text = pem::encode_certificates(certificates);
             write_file(&folder.join(name), text.as_bytes(), 0o644)?;
         }
-        let cluster = format!("{}\n", self.cluster);
-        write_file(&folder.join(CLUSTER), cluster.as_bytes(), 0o644)?;
+        write_state(data, &self.held)?;
         write_file(&pki.join(MARKER), format!("{name}\n").as_bytes(), 0o644)?;
         for gone in old.into_iter().chain([pki.join(JOINING)]) {
             let _left_behind = fs::remove_dir_all(gone);
@@ -232,9 +223,47 @@ impl Membership {
 
     /// Who it is in the mesh.
     pub(crate) fn credentials(&self) -> Result<Credentials, IdentityError> {
-        Credentials::new(self.mesh_chain.clone(), &self.keys.mesh)
+        let chain = self.held.bundle.chain_to_send(&self.mesh_chain);
+        Credentials::new(chain, &self.keys.mesh)
             .map_err(|error| IdentityError::Issue(error.to_string()))
     }
+}
+
+/// Forgets a membership: keys, certificates and what was known of the cluster.
+pub(crate) fn forget(data: &Path) -> Result<(), IdentityError> {
+    let pki = data.join(PKI);
+    let file = |path: PathBuf| move |source| IdentityError::File { path, source };
+    let folder = Membership::folder(data)?;
+    // The marker goes first: without it, nothing else counts.
+    let marker = pki.join(MARKER);
+    fs::remove_file(&marker).map_err(file(marker.clone()))?;
+    if let Some(folder) = folder {
+        fs::remove_dir_all(&folder).map_err(file(folder.clone()))?;
+    }
+    for rest in [pki.join(STATE), data.join(SEEDS), data.join(AGREED)] {
+        let _not_there = fs::remove_file(rest);
+    }
+    Ok(())
+}
+
+/// What the CA last said, as far as it is known here; none on a node that never heard it.
+pub(crate) fn read_state(data: &Path) -> Result<Option<Held>, IdentityError> {
+    let path = data.join(PKI).join(STATE);
+    match fs::read(&path) {
+        Ok(bytes) => state::own(&bytes)
+            .map(Some)
+            .map_err(|error| content(&path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IdentityError::File { path, source }),
+    }
+}
+
+/// Keeps it, as a whole or not at all.
+pub(crate) fn write_state(data: &Path, held: &Held) -> Result<(), IdentityError> {
+    let pki = data.join(PKI);
+    let text = held.bundle.to_pem();
+    write_file(&pki.join("trust-bundle.pem"), text.as_bytes(), 0o644)?;
+    write_file(&pki.join(STATE), &held.bytes, 0o644)
 }
 
 fn make_folder(folder: &Path) -> Result<(), IdentityError> {

@@ -4,13 +4,17 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use caxton_mesh::join::{JoinError, JoinRequest, JoinToken, ParseJoinTokenError, join};
-use caxton_pki::CertificateRequest;
+use caxton_pki::{CertificateRequest, Purpose, VerifyChainError};
 use zeroize::Zeroizing;
 
-use super::home::{Keys, Membership, keep_members};
+use super::{
+    home::{Keys, Membership, keep_members},
+    state::{self, StateError},
+};
 use crate::{
     config::{Config, Mode},
     identity::{IdentityError, read_text, refuse_exposed, write_file},
@@ -53,9 +57,21 @@ pub enum JoinClusterError {
         /// The folder.
         data: PathBuf,
     },
+    /// What the cluster says of itself is not to be believed.
+    #[error("the cluster's answer is refused: {0}")]
+    State(String),
+    /// The certificates that were given do not hold.
+    #[error("the certificate that the cluster gave does not hold: {0}")]
+    Unusable(String),
     /// A key could not be used.
     #[error("the certificate request could not be made: {0}")]
     Request(String),
+}
+
+impl From<StateError> for JoinClusterError {
+    fn from(error: StateError) -> Self {
+        Self::State(error.to_string())
+    }
 }
 
 /// The membership of this node: what lies in the folder, or what the cluster gives to who asks.
@@ -63,6 +79,7 @@ pub(crate) async fn membership(
     config: &Config,
     data: &Path,
     token: Option<&Secret>,
+    now: SystemTime,
 ) -> Result<Option<Membership>, JoinClusterError> {
     if let Some(membership) = Membership::read(data)? {
         return Ok(Some(membership));
@@ -97,9 +114,19 @@ pub(crate) async fn membership(
     };
     let (admitted, _by) = join(&seeds, &token, &request).await?;
     let known = [&admitted.seeds[..], &seeds].concat();
-    let membership = Membership::from_admitted(admitted, keys);
+    let held = state::first(&admitted.state, token.root(), now)?;
+    let membership = Membership::from_admitted(admitted, keys, held);
     // What was sent is tried before it is kept: a membership that cannot be used is none.
     membership.credentials()?;
+    let unusable = |error: VerifyChainError| JoinClusterError::Unusable(error.to_string());
+    let (leaf, others) = membership
+        .mesh_chain
+        .split_first()
+        .ok_or_else(|| JoinClusterError::Unusable("there is no certificate".to_owned()))?;
+    let bundle = &membership.held.bundle;
+    bundle
+        .verify(leaf, others, now, Purpose::MeshClient)
+        .map_err(unusable)?;
     keep_members(data, &known, &[])?;
     membership.write(data)?;
     Ok(Some(membership))

@@ -2,6 +2,7 @@
 //!
 //! - `home`: what of it lies on the disk
 //! - `book`: which tokens and which members there are (pure)
+//! - `state`: what the CA says to the whole cluster under its signature (pure)
 //! - `authority`: lets others join and renews their certificates; on nodes with the ca role
 //! - `joining`: becoming a member at the first start
 //! - `service`: what other members ask of this node
@@ -13,3 +14,4 @@ pub(crate) mod home;
 pub(crate) mod joining;
 pub(crate) mod service;
 pub(crate) mod start;
+pub(crate) mod state;

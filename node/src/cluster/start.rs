@@ -2,6 +2,7 @@
 //! connections, members kept for the next start.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
@@ -12,17 +13,19 @@ use std::{
 use caxton_actors::{ca::Certificates as _, ports::unix_ms};
 use caxton_mesh::{
     CallError, Mesh, MeshConfig, OpenMeshError, PeerName, Trust, Wire,
-    join::{Admitted, Door},
+    join::{Admitted, Door, refresh},
     membership::{Facts, State},
+    root_hash,
 };
-use caxton_pki::CertificateRequest;
-use tokio::time::Instant;
+use caxton_pki::{CertificateRequest, Purpose, VerifyChainError};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
-    authority::{BookError, Ca, CaDoor, RenewRequest, Signpost, authorities},
+    authority::{BookError, Ca, CaDoor, RenewRequest, Seat, Signpost, authorities},
     home::{self, Keys, Membership},
     joining::OpenDoor,
-    service::{Calls, RENEW},
+    service::{Calls, LEAVE, RENEW, STATE},
+    state::{self, Held, StateError},
 };
 use crate::{
     app::App,
@@ -36,6 +39,10 @@ use crate::{
 const PORTS_TRIED: u16 = 100;
 /// The fact that a node issues certificates.
 pub(crate) const CA_FACT: &str = "ca";
+/// The fact of what a node has heard of the CA.
+const STATE_FACT: &str = "state";
+/// How long a member may take to hand over what the CA says.
+const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a node looks at what it tells of itself.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How long a node with the ca role may take for a certificate.
@@ -82,6 +89,10 @@ pub(crate) struct Cluster {
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) ca: Option<Arc<Ca>>,
     pub(crate) name: String,
+    /// What the CA says to the whole cluster, the newest that was heard.
+    held: watch::Receiver<Arc<Held>>,
+    /// Where a node that is not the CA puts what it has heard.
+    hear: Option<watch::Sender<Arc<Held>>>,
     data: PathBuf,
     _door: Option<OpenDoor>,
 }
@@ -116,15 +127,32 @@ pub(crate) async fn start(
     let mut seeds = home::seeds(data);
     let socket = listen(config, notes)?;
     let advertise = advertise(config, &socket, &mut seeds).await?;
-    let ca = match identity.authority() {
-        Some(authority) => {
-            let founder = credentials.id().name();
-            let terms = (cluster.clone(), config.security.certificate_lifetime);
-            let (store, environment) = (Arc::clone(store), Arc::clone(environment));
-            Some(Ca::open(authority, terms, store, environment, founder).await?)
+    let earlier = home::read_state(data)?;
+    let ca = match identity.authorities(earlier.as_ref().map(|held| &held.bundle))? {
+        Some(authorities) => {
+            let seat = Seat {
+                cluster: cluster.clone(),
+                lifetime: config.security.certificate_lifetime,
+                data: data.to_owned(),
+                store: Arc::clone(store),
+                environment: Arc::clone(environment),
+            };
+            Some(Ca::open(authorities, seat, credentials.id().name()).await?)
         }
         None => None,
     };
+    let (held, hear) = match (&ca, earlier) {
+        (Some(ca), _) => (ca.says(), None),
+        (None, Some(earlier)) => {
+            let heard = freshened(earlier, &seeds, data, environment).await;
+            let (hear, held) = watch::channel(Arc::new(heard));
+            (held, Some(hear))
+        }
+        (None, None) => return Ok(None),
+    };
+    let first = Arc::clone(&held.borrow());
+    let trust = Arc::new(Trust::new(first.bundle.mesh_roots().to_vec()));
+    trust.replace_lists(first.bundle.revocations().clone());
     let signpost = Arc::new(Signpost::default());
     let door: Arc<dyn Door> = match &ca {
         Some(ca) => Arc::new(CaDoor(Arc::clone(ca))),
@@ -138,13 +166,17 @@ pub(crate) async fn start(
         boot: environment.bytes(),
         seed: u64::from_le_bytes(environment.bytes()),
         credentials,
-        trust: Arc::new(Trust::new(identity.mesh_roots.clone())),
+        trust,
         seeds,
         agreed: home::agreed(data),
-        service: Arc::new(Calls::new(Arc::clone(environment), ca.clone())),
+        service: Arc::new(Calls::new(
+            Arc::clone(environment),
+            ca.clone(),
+            held.clone(),
+        )),
         door: Some(door),
     })?);
-    signpost.attach(&mesh);
+    signpost.attach(&mesh, held.clone());
     let mut left = None;
     if let Some(ca) = &ca {
         ca.attach(&mesh);
@@ -159,9 +191,47 @@ pub(crate) async fn start(
         mesh,
         ca,
         name: cluster,
+        held,
+        hear,
         data: data.to_owned(),
         _door: left,
     }))
+}
+
+/// What was heard, or something newer where its revocation lists are past their time: with such lists nobody
+/// is believed, so not even the CA could be asked in the usual way.
+async fn freshened(
+    held: Held,
+    seeds: &[SocketAddr],
+    data: &Path,
+    environment: &Environment,
+) -> Held {
+    let now = environment.now();
+    let fresh = |held: &Held| {
+        let mut lists = held.bundle.revocations().lists();
+        lists.all(|list| list.next_update() > now)
+    };
+    if fresh(&held) {
+        return held;
+    }
+    let roots: Vec<[u8; 32]> = held.bundle.mesh_roots().iter().map(root_hash).collect();
+    let Some(bytes) = refresh(seeds, &roots).await else {
+        tracing::warn!("the revocation lists are past their time, and no member gives newer ones");
+        return held;
+    };
+    match held.next(&bytes, now) {
+        Ok(Some(newer)) => {
+            if let Err(error) = home::write_state(data, &newer) {
+                tracing::warn!(%error, "the cluster's state could not be kept");
+            }
+            newer
+        }
+        Ok(None) => held,
+        Err(error) => {
+            tracing::warn!(%error, "the cluster's state is refused");
+            held
+        }
+    }
 }
 
 /// Binds the mesh's socket. A development node takes the next free port where none was chosen.
@@ -239,11 +309,30 @@ pub(crate) async fn attend(app: Arc<App>) {
     let mut rekeyed = Instant::now();
     let mut kept = (Vec::new(), Vec::new());
     let mut shown = app.identity.not_after();
+    let (mut held, mut view) = (cluster.held.clone(), cluster.mesh.view());
+    let mut applied = Applied::default();
+    held.mark_changed();
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
             () = app.identity.renewal_wanted() => renew(&app, cluster).await,
-            _ = tell.tick() => {}
+            Ok(()) = held.changed() => {
+                let now = Arc::clone(&held.borrow_and_update());
+                applied.apply(&cluster.mesh, &now).await;
+            }
+            Ok(()) = view.changed() => {
+                view.mark_unchanged();
+                hear(&app, cluster).await;
+                continue;
+            }
+            _ = tell.tick() => {
+                if let Some(ca) = &cluster.ca
+                    && let Err(error) = ca.renew_lists()
+                {
+                    tracing::error!(%error, "the revocation lists could not be renewed");
+                }
+                hear(&app, cluster).await;
+            }
         }
         if let Err(error) = cluster.mesh.tell(facts(&app, cluster)) {
             tracing::error!(%error, "this node's facts are not told");
@@ -264,6 +353,75 @@ pub(crate) async fn attend(app: Arc<App>) {
     }
 }
 
+/// What of the cluster's state the mesh has been told.
+#[derive(Debug, Default)]
+struct Applied {
+    members: BTreeSet<String>,
+    removed: BTreeSet<String>,
+}
+
+impl Applied {
+    async fn apply(&mut self, mesh: &Mesh, held: &Held) {
+        mesh.trust().replace(held.bundle.mesh_roots().to_vec());
+        mesh.trust()
+            .replace_lists(held.bundle.revocations().clone());
+        for name in &held.state.removed {
+            if self.removed.insert(name.clone()) {
+                self.members.remove(name);
+                if **name == **mesh.name() {
+                    tracing::error!("this node was removed from its cluster");
+                } else {
+                    mesh.remove(name.as_str().into()).await;
+                }
+            }
+        }
+        for name in &held.state.members {
+            if **name != **mesh.name() && self.members.insert(name.clone()) {
+                self.removed.remove(name);
+                mesh.admit(name.as_str().into()).await;
+            }
+        }
+    }
+}
+
+/// Fetches what the CA says from a member that has heard more of it.
+async fn hear(app: &App, cluster: &Cluster) {
+    let Some(hear) = &cluster.hear else {
+        return;
+    };
+    let view = cluster.mesh.view().borrow().clone();
+    let own = cluster.held.borrow().state.version;
+    let ahead = view
+        .members
+        .iter()
+        .filter(|member| !member.is_own && member.is_connected)
+        .filter_map(|member| {
+            let version = state::version_of(member.facts.get(STATE_FACT)?)?;
+            (version > own).then(|| (version, Arc::clone(&member.name)))
+        })
+        .max();
+    let Some((_, member)) = ahead else {
+        return;
+    };
+    let answer = cluster
+        .mesh
+        .call(&member, STATE, Vec::new(), STATE_TIMEOUT)
+        .await;
+    let held = Arc::clone(&cluster.held.borrow());
+    let peer = &*member;
+    match answer.map(|bytes| held.next(&bytes, app.environment.now())) {
+        Ok(Ok(Some(newer))) => match home::write_state(&cluster.data, &newer) {
+            Ok(()) => {
+                hear.send_replace(Arc::new(newer));
+            }
+            Err(error) => tracing::error!(%error, "the cluster's state could not be kept"),
+        },
+        Ok(Ok(None)) => {}
+        Ok(Err(error)) => tracing::warn!(peer, %error, "the cluster's state is refused"),
+        Err(error) => tracing::debug!(peer, %error, "the cluster's state was not heard"),
+    }
+}
+
 /// What this node tells of itself.
 fn facts(app: &App, cluster: &Cluster) -> Facts {
     let routes = app.tree.gateway.routes().all();
@@ -280,6 +438,7 @@ fn facts(app: &App, cluster: &Cluster) -> Facts {
             unix_ms(app.identity.not_after()).to_string(),
         ),
     ]);
+    facts.insert(STATE_FACT.to_owned(), cluster.held.borrow().mark());
     if cluster.ca.is_some() {
         facts.insert(CA_FACT.to_owned(), "1".to_owned());
     }
@@ -334,6 +493,12 @@ enum RenewError {
     File(#[from] IdentityError),
     #[error(transparent)]
     Request(#[from] caxton_pki::RequestError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("the certificate does not hold")]
+    Chain(#[from] VerifyChainError),
+    #[error("there is no certificate in the answer")]
+    Nothing,
     #[error("the answer is malformed")]
     Malformed(#[from] postcard::Error),
 }
@@ -347,12 +512,51 @@ async fn renew_with(app: &App, cluster: &Cluster, ca: &PeerName) -> Result<(), R
     let body = postcard::to_allocvec(&request)?;
     let answer = cluster.mesh.call(ca, RENEW, body, RENEW_TIMEOUT).await?;
     let granted: Admitted = postcard::from_bytes(&answer)?;
-    let membership = Membership::from_admitted(granted, keys);
+    let held = Arc::clone(&cluster.held.borrow());
+    let held = match held.next(&granted.state, app.environment.now())? {
+        Some(newer) => newer,
+        None => (*held).clone(),
+    };
+    let membership = Membership::from_admitted(granted, keys, held.clone());
+    let (leaf, others) = membership
+        .mesh_chain
+        .split_first()
+        .ok_or(RenewError::Nothing)?;
+    let now = app.environment.now();
+    held.bundle.verify(leaf, others, now, Purpose::MeshClient)?;
     app.identity.adopt(&membership)?;
+    if let Some(hear) = &cluster.hear {
+        hear.send_replace(Arc::new(held));
+    }
     Ok(())
 }
 
 impl Cluster {
+    /// Has the CA take this node's name back, forgets the membership, and asks this process to stop.
+    pub(crate) async fn leave(&self) -> Result<(), String> {
+        let view = self.mesh.view().borrow().clone();
+        let mut last = "no node with the ca role is known now".to_owned();
+        for ca in authorities(&view.members) {
+            let asked = self
+                .mesh
+                .call(&ca.name, LEAVE, Vec::new(), RENEW_TIMEOUT)
+                .await;
+            match asked {
+                // The answer may be lost with the connection, which the revocation ends.
+                Ok(_) | Err(CallError::Connection(_)) => {
+                    self.mesh.leave().await;
+                    home::forget(&self.data).map_err(|error| error.to_string())?;
+                    tracing::info!("the node has left its cluster and stops");
+                    let own = rustix::process::getpid();
+                    return rustix::process::kill_process(own, rustix::process::Signal::TERM)
+                        .map_err(|error| error.to_string());
+                }
+                Err(error) => last = format!("`{}`: {error}", ca.name),
+            }
+        }
+        Err(last)
+    }
+
     /// Leaves the way in for nobody and ends every connection.
     pub(crate) async fn stop(&self) {
         self.mesh.stop().await;

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use caxton_api::{
     paths,
-    types::{ClusterStatus, Member, Page},
+    types::{ClusterStatus, Member, Page, Problem},
 };
 use caxton_mesh::membership::{self, SharedView, Side, State as Standing};
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{
     convert::{count, rfc3339, rfc3339_ms},
     extract::{Asked, Caller, NoQuery, Part, shown},
+    join_tokens::ca,
     nodes::PageQuery,
     page::{limit, page},
     plane::{Permitted, Shared},
@@ -108,6 +109,62 @@ pub(super) async fn get_member(
         .member(&name)
         .ok_or_else(|| Failure::not_found(format!("there is no member `{}`", shown(&name))))?;
     Ok(Json(shape(cluster, member)))
+}
+
+/// Takes a member out of the cluster: its certificates are revoked, its connections end on every node, and its
+/// name is free for another.
+#[utoipa::path(delete, path = paths::MEMBER, tag = "cluster",
+    params(("member" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is out"),
+        (status = 409, description = "This node is not the CA, or it is the CA itself that is to go", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn remove_member(
+    State(plane): Shared,
+    caller: Caller,
+    Part(name): Part,
+    _none: NoQuery,
+) -> Answer<StatusCode> {
+    let node = plane.operate(&caller)?;
+    let ca = ca(&node)?;
+    if name == node.about.name.as_str() {
+        return Err(is_the_ca());
+    }
+    let removed = ca
+        .remove(&name)
+        .await
+        .map_err(|error| Failure::internal("the member was not removed", &error))?;
+    match removed {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => {
+            let detail = format!("there is no member `{}`", shown(&name));
+            Err(Failure::not_found(detail))
+        }
+    }
+}
+
+fn is_the_ca() -> Failure {
+    let detail = "this node is the CA: without it nobody could renew a certificate".to_owned();
+    Failure::new(caxton_api::codes::CONFLICT, detail)
+}
+
+/// The node leaves its cluster for good: the CA takes its name back, and the node drains and stops.
+#[utoipa::path(post, path = paths::CLUSTER_LEAVE, tag = "cluster",
+    responses((status = 202, description = "It leaves"),
+        (status = 409, description = "It is the CA, or the CA does not answer", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn leave_cluster(
+    State(plane): Shared,
+    caller: Caller,
+    _none: NoQuery,
+) -> Answer<StatusCode> {
+    let node = plane.operate(&caller)?;
+    let cluster = part(&node)?;
+    if cluster.ca.is_some() {
+        return Err(is_the_ca());
+    }
+    cluster
+        .leave()
+        .await
+        .map_err(|reason| Failure::new(caxton_api::codes::CONFLICT, reason))?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Tells every member at first, and then each that changes.

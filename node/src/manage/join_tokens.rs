@@ -26,7 +26,7 @@ const TTL_BOUNDS_S: std::ops::RangeInclusive<u64> = 60..=30 * 24 * 3_600;
 /// Nodes that one token lets in at most.
 const USES_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1_000;
 
-fn ca<'a>(node: &'a Permitted<'_>) -> Answer<&'a Ca> {
+pub(super) fn ca<'a>(node: &'a Permitted<'_>) -> Answer<&'a Ca> {
     let cluster = part(node)?;
     cluster.ca.as_deref().ok_or_else(|| {
         let view = cluster.mesh.view().borrow().clone();

@@ -79,7 +79,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(cluster::get_cluster))
         .routes(routes!(cluster::list_members))
         .routes(routes!(cluster::stream_members))
-        .routes(routes!(cluster::get_member))
+        .routes(routes!(cluster::get_member, cluster::remove_member))
+        .routes(routes!(cluster::leave_cluster))
         .routes(routes!(
             join_tokens::list_join_tokens,
             join_tokens::make_join_token

@@ -340,6 +340,7 @@ impl Runner {
     fn order(&mut self, order: Order) {
         match order {
             Order::Admit(member) => {
+                self.net.table().readmit(&member);
                 self.partition.joined(Arc::clone(&member));
                 self.feed(Heard::Joined { member });
             }

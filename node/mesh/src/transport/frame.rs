@@ -17,8 +17,8 @@ pub(crate) const HELLO_BYTES_MAX: usize = 4 * 1024;
 pub(crate) const GOSSIP_BYTES_MAX: usize = 64 * 1024;
 /// One request: the largest carries two certificate requests of 7.3 KB each.
 pub(crate) const REQUEST_BYTES_MAX: usize = 256 * 1024;
-/// One answer: the largest carries two chains, the roots and the revocations.
-pub(crate) const REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// One answer: the largest carries the cluster's state, with full revocation lists.
+pub(crate) const REPLY_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 /// What a stream is for: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

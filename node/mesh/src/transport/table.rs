@@ -196,10 +196,17 @@ impl<L: Link> Table<L> {
             .map(|(name, _)| Arc::clone(name))
     }
 
-    /// The member is gone for good, or may come back after all. Answers its connection.
+    /// The name was given to somebody, perhaps after it was taken from another.
+    pub(crate) fn readmit(&mut self, name: &str) {
+        self.removed.remove(name);
+    }
+
+    /// The name was taken back. Whoever gets it next is another, who starts to count anew. Answers the
+    /// connection there is.
     pub(crate) fn remove(&mut self, name: &PeerName) -> Option<L> {
         self.removed.insert(Arc::clone(name), ());
         self.addresses.remove(name);
+        self.seen.remove(name);
         self.links.remove(name)
     }
 }
@@ -340,6 +347,8 @@ mod tests {
             &hello(2, 3, 2),
             "`a` was removed from the cluster",
         );
+        table.readmit("a");
+        check(&table, "a", &hello(1, 9, 2), "welcome");
     }
 
     #[test]

@@ -14,3 +14,4 @@ mod requests;
 mod revocation;
 mod rotation;
 mod sealed;
+mod statement;
