@@ -125,7 +125,7 @@ impl Node {
     /// It stood still for so long that nobody could know better, or is about to have.
     pub(super) fn looks_dead(&self, now: u64) -> bool {
         let slept =
-            |(from, until): (u64, u64)| until.min(now) - from >= 1_800 && now < until + 1_000;
+            |(from, until): (u64, u64)| until.min(now) - from >= 1_700 && now < until + 1_000;
         self.paused.is_some_and(slept)
     }
 
