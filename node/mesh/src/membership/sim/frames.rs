@@ -131,6 +131,8 @@ impl World {
             node.backlog.push((from, frame));
             return;
         }
+        self.greet(from, to);
+        let node = &mut self.nodes[to];
         let is_voucher = node.forges(Forgery::Vouch);
         let Some(Process { gossip, vitals, .. }) = node.process.as_mut() else {
             return;
@@ -229,6 +231,23 @@ impl World {
                 let member = Arc::clone(&self.names[from]);
                 self.feed(to, Event::Left { member, generation });
             }
+        }
+    }
+
+    /// The first frame of a process comes over a new connection, and that begins with a greeting.
+    fn greet(&mut self, from: usize, to: usize) {
+        let Some(life) = self.nodes[from]
+            .process
+            .as_ref()
+            .map(|process| process.vitals.life())
+        else {
+            return;
+        };
+        let greeted = &mut self.nodes[to].greeted[from];
+        if *greeted < life.generation {
+            *greeted = life.generation;
+            let member = Arc::clone(&self.names[from]);
+            self.feed(to, Event::Up { member, life });
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Network {
     nodes: usize,
     rules: Vec<Rule>,
     pub(super) loss_percent: u64,
-    /// For each observer and subject, when a probe could last not get through.
+    /// For each observer and subject, when the direct way was last known to be cut.
     parted: Vec<Option<u64>>,
 }
 
@@ -88,7 +88,7 @@ impl Network {
 
     fn note_parted(&mut self, now: u64) {
         for pair in 0..self.nodes * self.nodes {
-            if !self.is_connected(pair / self.nodes, pair % self.nodes) {
+            if !self.is_two_way(pair / self.nodes, pair % self.nodes) {
                 self.parted[pair] = Some(now);
             }
         }

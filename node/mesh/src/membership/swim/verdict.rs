@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     health::LocalHealth,
-    member::{Hidden, Member, Question, Turn},
+    member::{HINTED_ROUNDS, Hidden, Member, Question, Turn},
     words::State,
 };
 use crate::Life;
@@ -114,7 +114,7 @@ impl Member {
             return None;
         }
         self.question = None;
-        self.wanted = false;
+        self.wanted = 0;
         self.standing.is_relayed = false;
         self.standing.is_gossip_stale = false;
         self.enter(now, State::Down);
@@ -126,17 +126,17 @@ impl Member {
         match self.standing.state {
             State::Suspect => true,
             State::Alive => {
-                self.wanted
+                self.wanted > 0
                     || now >= self.patrol_at
                     || since(self.seen.max(self.answered)) >= HEARTBEAT_LATE
             }
             State::Down => {
-                self.wanted
+                self.wanted > 0
                     || self
                         .asked
                         .is_none_or(|then| since(then) >= DOWN_ASKED_EVERY)
             }
-            State::Left => self.wanted,
+            State::Left => self.wanted > 0,
         }
     }
 
@@ -176,7 +176,11 @@ impl Member {
             question.rounds = question.rounds.saturating_add(1);
             question.asked = Some(now);
             self.asked = Some(now);
-            self.wanted = false;
+            let rounds = match (state, self.wanted) {
+                (State::Down, 0) => HINTED_ROUNDS, // Its turn came without a hint.
+                (_, hinted) => hinted,
+            };
+            self.wanted = rounds.saturating_sub(1);
         }
         let is_accused = matches!(state, State::Suspect | State::Down) && is_met;
         Asking {

@@ -239,6 +239,21 @@ fn two_relays_vouch_and_what_they_say_is_not_stored() {
     );
 }
 
+/// It vouches for one truly, so that nobody else but itself is left to be asked about the next.
+#[test]
+fn a_liar_does_not_end_up_as_the_only_witness() {
+    let mut rig = Rig::suspecting(&["x", "r", "s", "liar"], "r");
+    rig.ack("r", life(7, 1), Some("liar"));
+    rig.ack("r", life(7, 1), Some("s"));
+    assert_eq!(rig.state("r"), Some(State::Alive));
+    rig.event(Event::Removed { member: name("s") });
+    rig.quiet("x");
+    rig.ticks(300);
+    assert_eq!(rig.state("x"), Some(State::Suspect));
+    rig.ack("x", life(7, 1), Some("liar"));
+    assert_eq!(rig.state("x"), Some(State::Suspect));
+}
+
 #[test]
 fn where_there_is_one_relay_its_word_has_to_do() {
     let mut rig = Rig::suspecting(&["x", "r"], "x");
