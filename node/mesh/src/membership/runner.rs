@@ -40,8 +40,8 @@ const INTERVAL_MAX: Duration = Duration::from_secs(5);
 const DEAD_KEPT: Duration = Duration::from_secs(6 * 60 * 60);
 /// Deleted facts are remembered this long.
 const DELETED_KEPT: Duration = Duration::from_secs(60 * 60);
-/// A probe that takes longer is none.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(900);
+/// Long enough for a cold handshake on a busy machine: a late answer still counts.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers to probes on their way to the core.
 const ACKS_MAX: usize = 4_096;
 /// Nodes in gossip, other starts of a member counted, before its state is thrown away: only a member that
@@ -218,6 +218,10 @@ impl Runner {
 
     /// Answers whether gossip may go on as it is.
     async fn tick(&mut self, handle: &ChitchatHandle) -> bool {
+        // Answers that came while a tick was late count before it judges.
+        while let Ok(ack) = self.acks_in.try_recv() {
+            self.answered(ack);
+        }
         self.publish(handle).await;
         let known = self.snapshot(handle).await;
         if known.len() > GOSSIPED_MAX {
@@ -331,7 +335,6 @@ impl Runner {
             Event::Up(member, life) => self.feed(Heard::Up { member, life }),
             Event::Lost(member) => self.feed(Heard::Lost { member }),
             Event::Left(member, generation) => {
-                self.partition.departed(&member);
                 self.feed(Heard::Left { member, generation });
             }
         }
@@ -417,8 +420,10 @@ impl Runner {
                         tracing::info!(peer, state, generation, "member");
                     }
                 }
-                if standing.state == State::Alive {
-                    self.partition.joined(member);
+                // Down says nothing about who belongs to the cluster: a minority must not shrink itself into a
+                // majority. Nor does Alive: that is the CA's to say.
+                if standing.state == State::Left {
+                    self.partition.departed(&member);
                 }
             }
             Effect::Forgotten { member } => {

@@ -66,6 +66,9 @@ async fn nodes_find_each_other_see_one_go_and_see_it_come_back_as_itself() {
     let seeds = vec![a.advertised()];
     let b = mesh(ca.credentials("b"), ca.trust(), 1, seeds.clone());
     let c = mesh(of_c.clone(), ca.trust(), 1, seeds.clone());
+    for name in ["b", "c"] {
+        a.admit(name.into()).await;
+    }
     for node in [&a, &b, &c] {
         until(node, "all three alive", |view| {
             sees(view, &["a", "b", "c"], State::Alive)

@@ -119,7 +119,7 @@ async fn both_ways(net: &Arc<Net>, peer: &Peer, mut send: SendStream, mut receiv
 
 async fn answer(net: &Arc<Net>, peer: &Peer, request: Request) -> Reply {
     match request {
-        Request::Ping { suspected } => Reply::Alive(net.vitals.answer(suspected)),
+        Request::Ping { suspected } => Reply::Alive(net.vitals.answer(suspected, Instant::now())),
         Request::PingFor { member, suspected } => {
             let member: crate::PeerName = member.into();
             // SECURITY: only a member that we know already is dialled for another.

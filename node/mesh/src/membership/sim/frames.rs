@@ -132,6 +132,7 @@ impl World {
             return;
         }
         self.greet(from, to);
+        let at = self.instant();
         let node = &mut self.nodes[to];
         let is_voucher = node.forges(Forgery::Vouch);
         let Some(Process { gossip, vitals, .. }) = node.process.as_mut() else {
@@ -158,7 +159,7 @@ impl World {
                 accuse,
             } => {
                 let before = vitals.life();
-                let life = vitals.answer(accuse);
+                let life = vitals.answer(accuse, at);
                 if life != before {
                     self.checkers.refuted();
                 }
