@@ -590,7 +590,12 @@ pub(crate) fn write_file(path: &Path, contents: &[u8], mode: u32) -> Result<(), 
             .open(&draft)?;
         file.write_all(contents)?;
         file.sync_all()?;
-        fs::rename(&draft, path)
+        fs::rename(&draft, path)?;
+        // The new name is the folder's to keep: without this a power cut may bring the old file back.
+        match path.parent() {
+            Some(folder) => fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     };
     write().map_err(|source| IdentityError::File {
         path: path.to_owned(),

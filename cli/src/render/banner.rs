@@ -174,6 +174,8 @@ mod tests {
             context_file: Some("/home/me/dev.yaml".into()),
             agents_max: 10_000,
             agents_max_reason: "vm.max_map_count".into(),
+            cluster: Some("dev.caxton".into()),
+            mesh_address: Some("127.0.0.1:7946".into()),
             notes: vec!["port 8443 is taken: using 8444".into()],
         }
     }
@@ -194,6 +196,7 @@ mod tests {
                  \x20 ca file   ~/ca.pem                         for curl --cacert\n\
                  \x20 data      ~/data                           kept (--ephemeral to discard)\n\
                  \x20 agents    10000 at once                    vm.max_map_count\n\
+                 \x20 mesh      127.0.0.1:7946                   cluster dev.caxton, QUIC, post-quantum mutual TLS\n\
                  \x20 context   dev                              ~/dev.yaml (0600)\n\
                  \x20 ! port 8443 is taken: using 8444\n\
                  \x20 ! development node: loopback only, keys on this disk\n\

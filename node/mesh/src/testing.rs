@@ -7,8 +7,8 @@ use std::{
 };
 
 use caxton_pki::{
-    CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, Revocations, SpiffeId,
-    TrustDomain, loopback_hosts,
+    CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, RevocationReason,
+    Revocations, Serial, SpiffeId, TrustDomain, loopback_hosts,
 };
 use futures_util::future::BoxFuture;
 use rustls::pki_types::UnixTime;
@@ -36,19 +36,29 @@ pub(crate) struct Ca(pub(crate) DevelopmentAuthority);
 
 impl Ca {
     pub(crate) fn new() -> Self {
-        let domain: TrustDomain = "test.caxton".parse().unwrap();
-        Self(DevelopmentAuthority::generate(&domain, 100 * DAY, wall()).unwrap())
+        Self::since(wall())
     }
 
-    pub(crate) fn credentials(&self, name: &str) -> Credentials {
+    /// One that was made at another time.
+    pub(crate) fn since(now: SystemTime) -> Self {
+        let domain: TrustDomain = "test.caxton".parse().unwrap();
+        Self(DevelopmentAuthority::generate(&domain, 100 * DAY, now).unwrap())
+    }
+
+    /// Credentials that were issued at another time.
+    pub(crate) fn credentials_of(&self, name: &str, now: SystemTime) -> Credentials {
         let key = MlDsa87Key::generate().unwrap();
         let id = SpiffeId::node("test.caxton".parse().unwrap(), name).unwrap();
         let request = CertificateRequest::of_own(&key);
         let chain = self
             .0
-            .issue_mesh_node(&request, &id, &loopback_hosts(), 10 * DAY, wall())
+            .issue_mesh_node(&request, &id, &loopback_hosts(), 10 * DAY, now)
             .unwrap();
         Credentials::new(chain, &key).unwrap()
+    }
+
+    pub(crate) fn credentials(&self, name: &str) -> Credentials {
+        self.credentials_of(name, wall())
     }
 
     /// A node's chain, leaf first, whose key nobody kept.
@@ -68,6 +78,18 @@ impl Ca {
             lists.replace(list).unwrap();
         }
         lists
+    }
+
+    /// Fresh lists of every authority, with the leaf of these credentials on its issuer's.
+    pub(crate) fn revoking(&self, credentials: &Credentials) -> Revocations {
+        let again = DevelopmentAuthority::from_pem(&self.0.to_pem().unwrap()).unwrap();
+        let mut cluster = again.into_cluster();
+        cluster.renew_lists(wall()).unwrap();
+        let issuer = cluster.mesh_intermediate().issuer_id();
+        let serial = Serial::of(&credentials.chain()[0]).unwrap();
+        let reason = RevocationReason::KeyCompromise;
+        cluster.revoke(issuer, &serial, reason, wall()).unwrap();
+        cluster.revocations().clone()
     }
 
     pub(crate) fn trust(&self) -> Arc<Trust> {

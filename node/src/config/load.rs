@@ -244,6 +244,8 @@ pub(super) fn known_keys() -> Vec<String> {
 impl Flags {
     fn given(&self) -> Vec<GivenFlag> {
         let data = self.data.as_ref().map(|path| path.display().to_string());
+        let token_file = self.token_file.as_ref();
+        let token_file = token_file.map(|path| path.display().to_string());
         let ephemeral = self.ephemeral.then(|| "true".to_owned());
         let agents_max = self.agents_max.map(|max| max.to_string());
         [
@@ -254,6 +256,7 @@ impl Flags {
             ("mesh-listen", "mesh.listen", self.mesh_listen.clone()),
             ("advertise", "mesh.advertise", self.advertise.clone()),
             ("join", "mesh.join", self.join.clone()),
+            ("token-file", "mesh.token_file", token_file),
             ("log-level", "log.level", self.log_level.clone()),
             ("log-format", "log.format", self.log_format.clone()),
             ("agents-max", "agents.max", agents_max),

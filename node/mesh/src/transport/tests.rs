@@ -2,15 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use quinn::{ConnectionError, VarInt};
+
 use super::{
-    endpoint::DialError,
+    endpoint::{DialError, connect},
     frame::{Life, Reply, Request},
     peer::CallError,
-    tls::Expected,
+    tls::{self, Expected, Verdict},
 };
 use crate::{
     PeerName,
-    testing::{Ca, Node, hello, node},
+    testing::{Ca, DAY, Node, hello, node, wall},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -139,5 +141,114 @@ async fn two_that_dial_each_other_at_once_end_with_one_connection() {
         let of_a = a.net.table().link("b").unwrap();
         let of_b = b.net.table().link("a").unwrap();
         assert_ne!(of_a.dialled, of_b.dialled, "both ends hold the same one");
+    }
+}
+
+/// What a node that trusts `ca` says of a peer with these credentials, which trusts it in turn.
+async fn verdict_on(ca: &Ca, credentials: crate::Credentials) -> String {
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let b = node(credentials, ca.trust(), hello(1));
+    let outward = dial(&a, &b, Expected::AnyMember).await.unwrap_err();
+    // The other way round it is the same refusal, found by the end that was dialled.
+    assert!(dial(&b, &a, Expected::AnyMember).await.is_err());
+    assert_eq!(a.net.watch.refusals().values().sum::<u64>(), 2);
+    assert!(a.net.table().links().is_empty());
+    outward
+}
+
+#[tokio::test]
+async fn certificates_before_and_after_their_time_are_refused() {
+    let ca = Ca::new();
+    let early = ca.credentials_of("b", wall() + 2 * DAY);
+    assert!(verdict_on(&ca, early).await.contains("not yet valid"));
+    let ca = Ca::since(wall() - 50 * DAY);
+    let late = ca.credentials_of("b", wall() - 20 * DAY);
+    assert!(verdict_on(&ca, late).await.contains("expired"));
+}
+
+#[tokio::test]
+async fn a_revoked_peer_loses_its_connection_and_gets_no_other() {
+    let ca = Ca::new();
+    let (trust, of_b) = (ca.trust(), ca.credentials("b"));
+    let a = node(ca.credentials("a"), Arc::clone(&trust), hello(1));
+    let b = node(of_b.clone(), ca.trust(), hello(1));
+    dial(&b, &a, member("a")).await.unwrap();
+    let live = a.net.table().link("b").unwrap();
+
+    trust.replace_lists(ca.revoking(&of_b));
+    a.net.recheck();
+    tokio::time::timeout(PATIENCE, live.connection.closed())
+        .await
+        .expect("the live connection is closed");
+    for _ in 0..2 {
+        assert!(dial(&b, &a, member("a")).await.is_err());
+    }
+    let refused = dial(&a, &b, member("b")).await.unwrap_err();
+    assert!(refused.contains("revoked"), "{refused}");
+    assert_eq!(a.net.watch.refusals().get(&0x10), Some(&4));
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_is_not_heard_as_a_member() {
+    let ca = Ca::new();
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let mut crypto = tls::client(None, &ca.trust(), Expected::AnyMember, Verdict::default());
+    crypto.alpn_protocols = vec![tls::ALPN_MESH.to_vec()];
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let connection = connect(&endpoint, a.address(), crypto).await.unwrap();
+    let closed = tokio::time::timeout(PATIENCE, connection.closed()).await;
+    let ConnectionError::ApplicationClosed(close) = closed.unwrap() else {
+        panic!("not closed by the application");
+    };
+    assert_eq!(close.error_code, VarInt::from_u32(0x11));
+    assert_eq!(a.net.watch.refusals().get(&0x11), Some(&1));
+}
+
+#[tokio::test]
+async fn a_peer_that_offers_classical_key_exchange_alone_is_refused() {
+    let ca = Ca::new();
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let provider = rustls::crypto::CryptoProvider {
+        kx_groups: vec![
+            rustls::crypto::aws_lc_rs::kx_group::X25519,
+            rustls::crypto::aws_lc_rs::kx_group::SECP384R1,
+        ],
+        ..(*tls::provider()).clone()
+    };
+    let mut crypto = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    crypto.alpn_protocols = vec![tls::ALPN_MESH.to_vec()];
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused = connect(&endpoint, a.address(), crypto).await.unwrap_err();
+    assert!(refused.contains("NoKxGroupsInCommon"), "{refused}");
+    assert_eq!(a.net.watch.handshakes_lost().0, 1);
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_keep_to_the_protocol_loses_its_connection() {
+    let ca = Ca::new();
+    // A kind that there is not, gossip on the way back, a frame that is none, one that is too long.
+    let bad: [&[u8]; 4] = [
+        &[9],
+        &[2, 0, 0],
+        &[3, 0, 0, 0, 1, 0xff],
+        &[3, 0xff, 0xff, 0xff, 0xff],
+    ];
+    for (number, bytes) in (1..).zip(bad) {
+        let a = node(ca.credentials("a"), ca.trust(), hello(1));
+        let b = node(ca.credentials("b"), ca.trust(), hello(number));
+        dial(&b, &a, member("a")).await.unwrap();
+        let peer = b.net.table().link("a").unwrap();
+        let (mut send, _receive) = peer.connection.open_bi().await.unwrap();
+        send.write_all(bytes).await.unwrap();
+        let closed = tokio::time::timeout(PATIENCE, peer.connection.closed()).await;
+        let ConnectionError::ApplicationClosed(close) = closed.unwrap() else {
+            panic!("{bytes:?}: not closed by the application");
+        };
+        assert_eq!(close.error_code, VarInt::from_u32(0x20), "{bytes:?}");
+        assert_eq!(a.net.watch.violations(), 1, "{bytes:?}");
     }
 }

@@ -126,6 +126,10 @@ fn each_flag_reaches_its_setting() {
         data: Some("/srv/caxton".into()),
         ephemeral: false,
         listen: Some("[::1]:9000".to_owned()),
+        mesh_listen: Some("127.0.0.1:7947".to_owned()),
+        advertise: Some("127.0.0.1:7948".to_owned()),
+        join: Some("127.0.0.1:7949".to_owned()),
+        token_file: Some("/run/token".into()),
         log_level: Some("trace".to_owned()),
         log_format: Some("json".to_owned()),
         agents_max: Some(7),
@@ -135,6 +139,12 @@ fn each_flag_reaches_its_setting() {
     assert_eq!(config.node.name.as_str(), "node-7");
     assert_eq!(config.node.data, std::path::Path::new("/srv/caxton"));
     assert_eq!(config.api.listen.to_string(), "[::1]:9000");
+    assert_eq!(config.mesh.listen.to_string(), "127.0.0.1:7947");
+    let advertise = config.mesh.advertise.map(|address| address.to_string());
+    assert_eq!(advertise.as_deref(), Some("127.0.0.1:7948"));
+    assert_eq!(config.mesh.join.0, ["127.0.0.1:7949"]);
+    let token = config.mesh.token_file.as_deref();
+    assert_eq!(token, Some(std::path::Path::new("/run/token")));
     assert_eq!(
         (config.log.level.to_string(), config.log.format.to_string()),
         ("trace".into(), "json".into())
@@ -144,7 +154,7 @@ fn each_flag_reaches_its_setting() {
         .origins
         .iter()
         .filter(|setting| setting.origin.to_string().starts_with("flag --"));
-    assert_eq!(flags.count(), 6);
+    assert_eq!(flags.count(), 10);
 
     let ephemeral = Machine::new()
         .load(&Flags {
