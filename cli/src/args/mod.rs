@@ -246,7 +246,9 @@ mod tests {
                 let secret = ["key", "token", "password", "secret"]
                     .iter()
                     .any(|w| name.contains(w));
-                let harmless = name.ends_with("-file") || name == "idempotency-key";
+                let harmless = name.ends_with("-file")
+                    || name.ends_with("-stdin")
+                    || name == "idempotency-key";
                 assert!(!secret || harmless, "--{name}");
             }
             command.get_subcommands().for_each(walk);

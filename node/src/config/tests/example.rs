@@ -58,6 +58,9 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
         "api.tls.certificate",
         "api.tls.key",
         "api.tls.ca",
+        "mesh.advertise",
+        "mesh.join",
+        "mesh.token_file",
     ];
     for setting in &loaded.origins {
         let from_file = setting.origin.to_string().starts_with("file ");
