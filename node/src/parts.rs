@@ -86,7 +86,7 @@ pub enum StartNodeError {
     Cluster(#[from] StartClusterError),
     /// It is nobody's.
     #[error(
-        "a production node is a member of a cluster: found one with `caxton cluster init`, join one with --join and --token-file, or set api.tls.certificate and api.tls.key for a node by itself"
+        "a production node needs a certificate: set api.tls.certificate and api.tls.key to PEM files of your own CA, or join a cluster with --join and --token-file"
     )]
     NoCluster,
     /// A limit in the configuration is wrong.

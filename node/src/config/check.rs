@@ -237,13 +237,13 @@ fn check_door(from: &mut Resolver<'_>, mode: Mode, listen: SocketAddr, mesh: &Me
         Mode::Development if !listen.ip().is_loopback() => from.contradiction(
             &["api.listen"],
             format!("a development node listens on loopback addresses alone, and `{listen}` is none"),
-            "set `node.mode: production` and found a cluster with `caxton cluster init`, or stay on 127.0.0.1 and \
-             come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`",
+            "set `node.mode: production` with `api.tls.certificate` and `api.tls.key` of your own CA, or stay on \
+             127.0.0.1 and come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`",
         ),
         Mode::Development if !mesh.listen.ip().is_loopback() => from.contradiction(
             &["mesh.listen"],
             format!("a development node listens on loopback addresses alone, and `{}` is none", mesh.listen),
-            "set `node.mode: production` and found a cluster with `caxton cluster init`",
+            "stay on 127.0.0.1 or ::1: keys of a development CA lie on this disk, so it is not shown to a network",
         ),
         Mode::Development | Mode::Production => {}
     }

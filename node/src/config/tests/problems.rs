@@ -222,8 +222,8 @@ fn a_development_node_stays_on_loopback_and_the_way_out_is_named() {
     let expected = "\
 error: a development node listens on loopback addresses alone, and `0.0.0.0:8443` is none
  --> flag --listen
-  = help: set `node.mode: production` and found a cluster with `caxton cluster init`, or stay on 127.0.0.1 and \
-come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`";
+  = help: set `node.mode: production` with `api.tls.certificate` and `api.tls.key` of your own CA, or stay on \
+127.0.0.1 and come in through a tunnel: `ssh -L 8443:127.0.0.1:8443 HOST`";
     assert_eq!(Machine::new().refused(&flags), expected);
     for text in ["[::]:8443", "10.0.0.1:8443", "[::ffff:127.0.0.1]:8443"] {
         let refused = Machine::new()
