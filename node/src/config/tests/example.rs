@@ -73,6 +73,8 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
     }
     assert!(loaded.config.api.listen_explicit);
     loaded.config.api.listen_explicit = false;
+    loaded.config.mesh.listen_explicit = plain.config.mesh.listen_explicit;
+    loaded.config.node.name_explicit = plain.config.node.name_explicit;
     assert_eq!(loaded.config.limits.len(), caxton_sandbox::LIMITS.len());
     loaded.config.limits.clear();
     assert_eq!(loaded.config, plain.config);
