@@ -41,7 +41,7 @@ pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliErr
 async fn create(app: &App, args: CreateToken) -> Result<Exit, CliError> {
     let new = NewJoinToken {
         ttl_s: Some(args.ttl.as_secs()),
-        uses: Some(args.uses),
+        uses: Some(args.uses.into()),
     };
     let request = Request::new(Method::POST, paths::JOIN_TOKENS).json(&new)?;
     let made: JoinToken = app.client()?.call(request).await?;

@@ -68,7 +68,7 @@ pub const CLUSTER_LEAVE: &str = "/api/v1/cluster/leave";
 /// `GET`, `POST`: tokens to join with.
 pub const JOIN_TOKENS: &str = "/api/v1/join-tokens";
 /// `DELETE`: takes one back.
-pub const JOIN_TOKEN: &str = "/api/v1/join-tokens/{token}";
+pub const JOIN_TOKEN: &str = "/api/v1/join-tokens/{id}";
 
 /// Fills the `{…}` parts of a path in order, percent-encoding what is not unreserved (RFC 3986, section 2.3).
 #[must_use]

@@ -621,13 +621,21 @@ pub struct Member {
 #[serde(deny_unknown_fields)]
 pub struct NewJoinToken {
     /// Seconds that it holds, 60 to 2,592,000 (30 days); 3,600 if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole::option"
+    )]
     #[schema(minimum = 60, maximum = 2592000)]
     pub ttl_s: Option<u64>,
     /// Nodes that it lets in, 1 to 1,000; 1 if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole::option"
+    )]
     #[schema(minimum = 1, maximum = 1000)]
-    pub uses: Option<u32>,
+    pub uses: Option<u64>,
 }
 
 /// A join token.

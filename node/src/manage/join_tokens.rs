@@ -57,9 +57,10 @@ pub(super) async fn make_join_token(
     if !TTL_BOUNDS_S.contains(&ttl_s) {
         return Err(Failure::invalid("`ttl_s` is 60 to 2592000"));
     }
-    if !USES_BOUNDS.contains(&uses) {
-        return Err(Failure::invalid("`uses` is 1 to 1000"));
-    }
+    let uses = u32::try_from(uses)
+        .ok()
+        .filter(|uses| USES_BOUNDS.contains(uses))
+        .ok_or_else(|| Failure::invalid("`uses` is 1 to 1000"))?;
     let made_by = node.principal().to_string();
     let made = ca(&node)?
         .token_create(Duration::from_secs(ttl_s), uses, &made_by)
@@ -97,7 +98,7 @@ pub(super) async fn list_join_tokens(
 
 /// Takes a join token back. Nodes that came with it stay.
 #[utoipa::path(delete, path = paths::JOIN_TOKEN, tag = "cluster",
-    params(("token" = String, Path, description = "Its id")),
+    params(("id" = String, Path, description = "Its id")),
     responses((status = 204, description = "It lets nobody in any more"),
         (status = 409, description = "This node is not the CA", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn revoke_join_token(
