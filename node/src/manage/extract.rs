@@ -185,8 +185,13 @@ impl<T: DeserializeOwned + Default, const OPTIONAL: bool> FromRequest<Arc<Plane>
     }
 }
 
-/// Reads JSON; the error says line and column. Nesting is bounded by the parser at 128.
+/// Reads a JSON object; the error says line and column. Nesting is bounded by the parser at 128.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    // serde would take an array for an object as well, its items for fields in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        let detail = "the body is not what is due: a JSON object";
+        return Err(Failure::bad_request(detail));
+    }
     serde_json::from_slice(bytes)
         .map_err(|error| Failure::bad_request(format!("the body is not what is due: {error}")))
 }
@@ -322,7 +327,10 @@ mod tests {
             "duplicate field `program`",
         );
         check("{\"program\":\"a\"} x", "trailing characters");
-        check("", "EOF");
+        check("{", "EOF");
+        for other in ["", "[]", "[null, null]", "\"{}\"", "null"] {
+            check(other, "a JSON object");
+        }
         let deep = format!("{{\"program\":{}", "[".repeat(100_000));
         assert!(parse::<Deployment>(deep.as_bytes()).is_err());
         assert!(parse::<SendMessage>(b"{\"to\":\"\xff\"}").is_err());
