@@ -26,8 +26,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ALL: usize = 10_000;
 
 pub(super) async fn run(app: &App, command: ClusterCommand) -> Result<Exit, CliError> {
+    if let ClusterCommand::Init(args) = command {
+        return super::security::found(app, &args);
+    }
     let client = app.client()?;
     match command {
+        ClusterCommand::Init(_) => Ok(Exit::Ok),
         ClusterCommand::Status {
             wait: Some(Wait::Healthy),
             timeout,
