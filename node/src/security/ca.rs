@@ -9,7 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_pki::{AuthorityLifetimes, ClusterAuthority, ListTerms, TrustBundle, TrustDomain};
+use caxton_pki::{
+    AuthorityLifetimes, ClusterAuthority, ListTerms, TrustBundle, TrustDomain, sign_statement,
+};
 
 use super::{
     files::{self, at, is_exposed},
@@ -220,6 +222,15 @@ impl CaFolder {
     /// The lists have grown beyond what a bundle carries.
     pub fn bundle(&self) -> Result<TrustBundle, CaError> {
         self.authority.bundle().map_err(CaError::Bundle)
+    }
+
+    /// A signature by the authority that signs leaves, over what is said to the whole cluster.
+    ///
+    /// # Errors
+    /// The key does not sign.
+    pub fn sign_statement(&self, context: &str, body: &[u8]) -> Result<Vec<u8>, CaError> {
+        let signer = self.authority.mesh_intermediate();
+        Ok(sign_statement(signer, context, body)?)
     }
 
     /// Whether a step may or may not have been written.

@@ -17,7 +17,10 @@ use super::{
     refusal::CaError,
     rows::CaReport,
 };
-use crate::cluster::home::{Keys, Membership};
+use crate::cluster::{
+    home::{Keys, Membership},
+    state::{CONTEXT, Held, State, assemble},
+};
 
 /// Where the authority of a cluster lies in the data folder of the node that holds it.
 pub(crate) const FOLDER: &str = "pki/ca";
@@ -95,14 +98,11 @@ pub(super) fn found_with(
     );
     let mesh_chain = ca.issue_mesh(&mesh, &id, &hosts, LIFETIME, now)?;
     let web_chain = ca.issue_web(&web, &id, &hosts, LIFETIME, now)?;
-    let bundle = ca.bundle()?;
     let membership = Membership {
-        cluster: cluster.to_owned(),
         keys,
         mesh_chain,
         web_chain,
-        mesh_roots: bundle.mesh_roots().to_vec(),
-        web_roots: bundle.web_roots().to_vec(),
+        held: first_word(&ca, cluster, node, now)?,
     };
     membership.write(data).map_err(unwritten)?;
     files::sync_folder(&files::parent(&folder))?;
@@ -115,15 +115,31 @@ pub(super) fn found_with(
     })
 }
 
+/// What the authority says to the cluster at its beginning: one member, nobody taken back.
+fn first_word(ca: &CaFolder, cluster: &str, node: &str, now: SystemTime) -> Result<Held, CaError> {
+    let bundle = ca.bundle()?;
+    let state = State {
+        version: caxton_actors::ports::unix_ms(now),
+        cluster: cluster.to_owned(),
+        bundle: bundle.encode(),
+        members: vec![node.to_owned()],
+        removed: Vec::new(),
+    };
+    let bytes = assemble(&state, |body| ca.sign_statement(CONTEXT, body).ok());
+    let bytes = bytes.ok_or(CaError::Issue(caxton_pki::IssueError::Sign))?;
+    Ok(Held {
+        state,
+        bundle,
+        bytes,
+    })
+}
+
 /// A data folder whose node has an identity already.
 fn refuse_taken(data: &Path) -> Result<(), CaError> {
     let unread = |error: crate::IdentityError| CaError::Refused(error.to_string());
     if let Some(there) = Membership::read(data).map_err(unread)? {
-        let what = format!(
-            "`{}` belongs to a member of `{}`",
-            data.display(),
-            there.cluster
-        );
+        let cluster = there.held.state.cluster;
+        let what = format!("`{}` belongs to a member of `{cluster}`", data.display());
         return Err(CaError::Taken(what));
     }
     let pki = data.join("pki");

@@ -18,7 +18,7 @@ use super::{
     refusal::{CaError, Fault},
     revoking::{REASONS, Which},
 };
-use crate::cluster::home::Membership;
+use crate::cluster::{home::Membership, state};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WORDS: &str = "a few words for tests";
@@ -549,14 +549,21 @@ fn a_founded_cluster_has_its_authority_and_its_first_member() {
     let founded = found("node-1", "test.example").unwrap();
     assert_eq!(founded.spiffe_id, "spiffe://test.example/node/node-1");
     let member = Membership::read(&data).unwrap().unwrap();
-    assert_eq!(member.cluster, "test.example");
+    assert_eq!(member.held.state.cluster, "test.example");
+    assert_eq!(member.held.state.members, ["node-1"]);
     assert_eq!((member.mesh_chain.len(), member.web_chain.len()), (2, 1));
     assert_eq!(
         member.credentials().unwrap().id().to_string(),
         founded.spiffe_id
     );
     let bundle = open(&data.join("pki/ca")).bundle().unwrap();
-    assert_eq!(member.mesh_roots, bundle.mesh_roots());
+    assert_eq!(member.held.bundle, bundle);
+    // A node that joins knows the root's SHA-256 alone, and believes what is said.
+    let root = *caxton_pki::fingerprint(&bundle.mesh_roots()[0]).as_bytes();
+    assert_eq!(
+        state::first(&member.held.bytes, &root, now()),
+        Ok(member.held.clone())
+    );
     let (leaf, above) = member.mesh_chain.split_first().unwrap();
     let purpose = caxton_pki::Purpose::MeshServer;
     assert!(bundle.verify(leaf, above, now(), purpose).is_ok());
