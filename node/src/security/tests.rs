@@ -172,6 +172,23 @@ fn a_folder_opens_with_its_passphrase_for_one_process_and_closed_to_others() {
 }
 
 #[test]
+fn a_key_in_the_place_of_another_is_refused() {
+    let root = TempDir::new().unwrap();
+    let folder = made(&root);
+    let keys: Vec<_> = fs::read_dir(folder.join("keys"))
+        .unwrap()
+        .flatten()
+        .map(|key| key.path())
+        .filter(|path| path.to_string_lossy().contains("/mesh-"))
+        .collect();
+    let texts = [&keys[0], &keys[1]].map(|path| fs::read(path).unwrap());
+    fs::write(&keys[0], &texts[1]).unwrap();
+    fs::write(&keys[1], &texts[0]).unwrap();
+    let refused = CaFolder::open(&folder, Some(phrase(WORDS))).unwrap_err();
+    assert!(matches!(refused, CaError::WrongKey(_)), "{refused}");
+}
+
+#[test]
 fn a_root_may_be_elsewhere_and_an_intermediate_may_not() {
     let root = TempDir::new().unwrap();
     let folder = made(&root);
