@@ -3,7 +3,7 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 /// Reads `100MiB`, `64k`, `1048576`.
 ///
@@ -17,13 +17,15 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         })
 }
 
-/// Reads `500ms`, `2s`, `1m30s`.
+/// Reads `500ms`, `2s`, `1m30s`, `30d`; a day has 24 hours.
 ///
 /// # Errors
 /// The text is no duration or a negative one; the message says what a duration looks like.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; write 500ms, 30s or 1m30s");
-    let parsed: SignedDuration = text.parse().map_err(|_opaque| wrong())?;
+    let wrong = || format!("`{text}` is not a duration; write 500ms, 30s, 1m30s or 30d");
+    let days = SpanRelativeTo::days_are_24_hours();
+    let parsed = text.parse::<Span>().and_then(|span| span.to_duration(days));
+    let parsed: SignedDuration = parsed.map_err(|_opaque| wrong())?;
     Duration::try_from(parsed).map_err(|_negative| wrong())
 }
 
@@ -185,6 +187,7 @@ mod tests {
     fn durations_are_read_and_written() {
         assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
         assert!(parse_duration("-1s").is_err());
         assert!(parse_duration("soon").is_err());
         for (us, shown) in [
