@@ -63,6 +63,12 @@ own! {
     /// The store cannot be checked.
     STORE = ("CX1017", "the store cannot be checked", "stop the node that uses it, or name another folder with --data",
         "There is no store in the folder, a running node has it open, or it cannot be read. Nothing was changed.");
+    /// A certificate authority in a folder does not do it.
+    AUTHORITY = ("CX1018", "the certificate authority does not do it", "the reason says what is in the way; caxton security show --dir DIR shows the authority",
+        "A step of `caxton security` or `caxton cluster init` was not taken: something given is not usable, the authority refuses it, or a file is in the way. What was told before is kept; a step that was not told did not happen.");
+    /// A chain is not believed.
+    NOT_BELIEVED = ("CX1019", "the certificate is not believed", "renew or issue it: caxton security renew-cert, caxton security gen-cert; lists that ran out: caxton security crl",
+        "The chain does not lead to a root that is trusted, has expired or was taken back, or a revocation list that counts now is missing: then nothing is believed.");
     /// Something of ours.
     INTERNAL = ("CX1099", "internal error of the command", "report it with the command that you ran and the lines above",
         "Something in the command line that must hold did not. Nothing is known of the state of what was asked; look before you repeat it.");

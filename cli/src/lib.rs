@@ -1,8 +1,8 @@
 //! The `caxton` command.
 //!
 //! Whatever it can do, any client of the REST API can do: it speaks to a node through [`client`]
-//! alone. Two things hand over to the node's own code, both in [`node`]: `node start` with
-//! `config …`, and the hidden compile process.
+//! alone. What needs no node hands over to the node's own code, through [`node`]: `node start` with
+//! `config …`, `store …`, `security …` with `cluster init`, and the hidden compile process.
 //!
 //! | module | answers for |
 //! |---|---|

@@ -7,6 +7,7 @@
 //! identity .... certificates, replaced while running        store/ ....... the durable ledger
 //! wasm ........ programs: kept, compiled, loaded            wiring ....... actors <-> sandbox
 //! trace, logs . bounded memory of what happened             manage/ ...... the REST API
+//! security/ ... a certificate authority in a folder, offline
 //! bench/ ...... what a node costs on this machine
 //! ```
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod manage;
 mod node;
 mod parts;
 mod ready;
+pub mod security;
 pub mod store;
 mod trace;
 mod wasm;

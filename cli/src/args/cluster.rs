@@ -5,12 +5,21 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::{Paging, Watching};
+use super::{InitCluster, Paging, Watching};
 use crate::{complete, values::parse_duration};
 
 /// `caxton cluster …`.
 #[derive(Subcommand, Debug)]
 pub enum ClusterCommand {
+    /// Found a production cluster: its certificate authority, and its first member, in a data folder
+    #[command(
+        after_help = "No node is asked. The authority lies in DIR/pki/ca, its keys under the passphrase: keep both apart.
+The mesh's certificates are ML-DSA-87, those for browsers P-384.
+
+Examples:
+  caxton cluster init --name acme.example --data /var/lib/caxton --node node-1 --passphrase-file /etc/caxton/ca-passphrase"
+    )]
+    Init(InitCluster),
     /// Say how the cluster is, as the node sees it
     #[command(
         after_help = "Examples:\n  caxton cluster status\n  caxton cluster status --wait healthy --timeout 30s   for scripts: exit 0 once it is"

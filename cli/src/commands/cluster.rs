@@ -26,8 +26,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ALL: usize = 10_000;
 
 pub(super) async fn run(app: &App, command: ClusterCommand) -> Result<Exit, CliError> {
+    // The one that asks no node, and so needs no context.
+    if let ClusterCommand::Init(args) = &command {
+        return super::security::found(app, args);
+    }
     let client = app.client()?;
     match command {
+        ClusterCommand::Init(args) => super::security::found(app, &args),
         ClusterCommand::Status {
             wait: Some(Wait::Healthy),
             timeout,

@@ -18,6 +18,7 @@ mod logs;
 mod message;
 mod node;
 mod project;
+mod security;
 mod send;
 mod templates;
 mod token;
@@ -97,6 +98,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Cluster(command) => cluster::run(app, command).await,
         Command::Dev(command) => dev::run(app, command).await,
         Command::Token(command) => token::run(app, command).await,
+        Command::Security(command) => security::run(app, *command),
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,

@@ -43,6 +43,11 @@ pub fn sealed_key(bytes: &[u8]) -> bool {
     targets::sealed_key(bytes)
 }
 
+/// Files of which nobody has said what they are.
+pub fn inspected(bytes: &[u8]) -> bool {
+    targets::inspected(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{smoke::smoke, *};
@@ -82,5 +87,10 @@ mod tests {
     #[test]
     fn any_text_is_a_sealed_key_of_bearable_cost_or_none() {
         smoke(FOLDER, "sealed_key", sealed_key);
+    }
+
+    #[test]
+    fn any_file_is_something_that_can_be_shown_or_nothing() {
+        smoke(FOLDER, "inspected", inspected);
     }
 }

@@ -3,8 +3,8 @@
 use std::{fmt::Display, str::FromStr};
 
 use crate::{
-    CertificateDer, CertificateRequest, CertificateSummary, Fingerprint, MlDsa87Key, P384Key,
-    RevocationList, Serial, SpiffeId, TrustBundle, TrustDomain, pem, sealed,
+    Artefact, CertificateDer, CertificateRequest, CertificateSummary, Fingerprint, MlDsa87Key,
+    P384Key, RevocationList, Serial, SpiffeId, TrustBundle, TrustDomain, inspect, pem, sealed,
 };
 
 /// A P-384 authority whose key nobody has; the lists of the corpus are its.
@@ -65,6 +65,32 @@ pub(crate) fn pem_text(bytes: &[u8]) -> bool {
         assert!(error.to_string().len() < 200);
     }
     taken
+}
+
+/// What is shown of a file cannot steer a terminal, and no private key is in it.
+pub(crate) fn inspected(bytes: &[u8]) -> bool {
+    let Ok(found) = inspect(bytes) else {
+        return false;
+    };
+    assert!(!found.is_empty());
+    assert!(!bytes.windows(13).any(|part| part == b"PRIVATE KEY--"));
+    for one in found {
+        let shown = match one {
+            Artefact::Certificate(summary) => {
+                assert!(
+                    summary
+                        .hosts
+                        .iter()
+                        .all(|host| !host.contains(char::is_control))
+                );
+                summary.subject
+            }
+            Artefact::List(summary) => summary.issuer,
+            Artefact::Request(_) | Artefact::Bundle(_) => String::new(),
+        };
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+    }
+    true
 }
 
 /// A list that is believed is the bytes that were read, and ends where they end.

@@ -38,6 +38,11 @@ const CERTIFICATES_MAX: usize = 20;
 const CERTIFICATE: u8 = 1;
 const LIST: u8 = 2;
 
+/// True for bytes that say of themselves that they are a bundle.
+pub(crate) fn is_bundle(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
+
 /// Why some certificates and lists are no bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustBundleError {
@@ -235,6 +240,15 @@ impl TrustBundle {
             }
         }
         Ok(newer)
+    }
+
+    /// Who of the bundle's authorities signed this certificate; nobody when none did. Times,
+    /// lists and what the certificate is for are not looked at.
+    #[must_use]
+    pub fn issuer_of(&self, certificate: &CertificateDer<'_>) -> Option<IssuerId> {
+        self.authorities()
+            .find(|authority| issued_by(certificate, authority))
+            .and_then(|authority| IssuerId::of(authority).ok())
     }
 
     /// What the holder of this chain sends to peers: its leaf, and those intermediates that this

@@ -36,6 +36,7 @@
 //!   [`FirstContact`], the same of a peer met before any list was
 //! - `issuer`: [`IssuerId`], an authority by its name and key
 //! - `statement`: [`sign_statement`], what an authority says to the whole cluster
+//! - `inspect`: [`inspect()`], what a file of which nobody has said what it is holds
 //! - `summary`, `fingerprint`, `pem`, `validity`: looking at certificates and moving them about
 
 #![forbid(unsafe_code)]
@@ -50,6 +51,7 @@ mod fingerprint;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
+mod inspect;
 mod issuer;
 mod key;
 mod leaf;
@@ -72,13 +74,14 @@ pub use cluster::{
 };
 pub use development::{AuthorityPem, DevelopmentAuthority, PemFile};
 pub use fingerprint::{Fingerprint, ParseFingerprintError, fingerprint};
+pub use inspect::{Artefact, INSPECT_BYTES_MAX, InspectError, inspect};
 pub use issuer::{IssuerId, issued_by};
 pub use key::{Custody, ExportableKey, KeyError, MlDsa87Key, P384Key, PublicKey, Signer};
 pub use leaf::loopback_hosts;
 pub use request::{CertificateRequest, RequestError};
 pub use revocation::{
-    ParseSerialError, ReplaceListError, Revocation, RevocationList, RevocationListError,
-    RevocationReason, RevocationStatus, Revocations, Serial,
+    ListSummary, ParseSerialError, ReplaceListError, Revocation, RevocationList,
+    RevocationListError, RevocationReason, RevocationStatus, Revocations, Serial,
 };
 pub use sealed::{
     OpenKeyError, OpenedKey, PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN, SealCost, SealCostError,

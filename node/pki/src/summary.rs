@@ -2,6 +2,7 @@
 //!
 //! A summary is not a verdict: nothing here checks a signature. See `verify` for that.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use x509_parser::certificate::X509Certificate;
@@ -52,12 +53,16 @@ pub struct CertificateSummary {
     pub spiffe: Option<SpiffeId>,
     /// The kind of the certified key: `ML-DSA-87`, `P-384` or an object identifier.
     pub key_algorithm: String,
+    /// The SHA-256 of the certified key as SubjectPublicKeyInfo, the usual name of a key.
+    pub key_fingerprint: Fingerprint,
     /// The kind of the signature: `ML-DSA-87`, `P-384` (ECDSA with SHA-384) or an identifier.
     pub signature_algorithm: String,
     /// True when both key and signature are post-quantum. The rest of the chain is not looked at.
     pub is_post_quantum: bool,
     /// True when the certificate may sign others.
     pub is_ca: bool,
+    /// DNS names and IP addresses, with control characters escaped. No identity either.
+    pub hosts: Vec<String>,
 }
 
 impl CertificateSummary {
@@ -84,11 +89,13 @@ impl CertificateSummary {
                 _ => None,
             },
             key_algorithm: name(key, &certificate.public_key().algorithm),
+            key_fingerprint: fingerprint(certificate.public_key().raw),
             signature_algorithm: name(signature, &certificate.signature_algorithm),
             is_post_quantum: [key, signature]
                 .into_iter()
                 .all(|algorithm| algorithm.is_some_and(KeyAlgorithm::is_post_quantum)),
             is_ca: certificate.is_ca(),
+            hosts: hosts(&certificate),
         })
     }
 }
@@ -120,11 +127,34 @@ pub(crate) fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Vec<&'a str> {
         .collect()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// DNS names and IP addresses as text; an address of an impossible length is left out.
+fn hosts(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let address = |bytes: &[u8]| -> Option<String> {
+        let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+        let v6 = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+        v4.or_else(|_not_four| v6()).ok().map(|ip| ip.to_string())
+    };
+    let names = names.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(printable(name)),
+            GeneralName::IPAddress(bytes) => address(bytes),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn name(algorithm: Option<KeyAlgorithm>, identifier: &AlgorithmIdentifier<'_>) -> String {
+pub(crate) fn name(
+    algorithm: Option<KeyAlgorithm>,
+    identifier: &AlgorithmIdentifier<'_>,
+) -> String {
     algorithm.map_or_else(
         || identifier.algorithm.to_id_string(),
         |known| known.to_string(),
@@ -132,7 +162,7 @@ fn name(algorithm: Option<KeyAlgorithm>, identifier: &AlgorithmIdentifier<'_>) -
 }
 
 /// SECURITY: the text goes to terminals, and a foreign certificate may hold escape sequences.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escaped = c.is_control().then(|| c.escape_unicode());

@@ -27,7 +27,7 @@ use crate::validity::seconds;
 /// Entries of one list: all leaves of a cluster of thousands, lost at once. About 50 bytes each.
 pub(crate) const REVOCATIONS_MAX: usize = 8_192;
 /// 512 KiB: [`REVOCATIONS_MAX`] entries and an ML-DSA-87 signature, with room.
-const LIST_BYTES_MAX: usize = 512 * 1024;
+pub(super) const LIST_BYTES_MAX: usize = 512 * 1024;
 
 /// Why a list was refused. Whoever brought it is at fault, or its issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -241,7 +241,7 @@ fn read_extensions(
         .ok_or(RevocationListError::Malformed)
 }
 
-fn read_entries(
+pub(super) fn read_entries(
     list: &CertificateRevocationList<'_>,
 ) -> Result<BTreeMap<Serial, (RevocationReason, SystemTime)>, RevocationListError> {
     if list.iter_revoked_certificates().count() > REVOCATIONS_MAX {

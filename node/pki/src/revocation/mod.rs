@@ -9,6 +9,7 @@
 //! - `serial`: [`Serial`], the number by which a list names a certificate
 //! - `reason`: [`RevocationReason`]
 //! - `list`: [`RevocationList`], parsed and its signature checked; [`Revocation`], one entry
+//! - `summary`: [`ListSummary`], what a list says, unverified
 //! - `set`: [`Revocations`], the newest list of each authority, never an older one
 //!
 //! [`verify_chain`]: crate::verify_chain
@@ -17,9 +18,11 @@ mod list;
 mod reason;
 mod serial;
 mod set;
+mod summary;
 
 pub(crate) use list::REVOCATIONS_MAX;
 pub use list::{Revocation, RevocationList, RevocationListError};
 pub use reason::RevocationReason;
 pub use serial::{ParseSerialError, Serial};
 pub use set::{ReplaceListError, RevocationStatus, Revocations};
+pub use summary::ListSummary;

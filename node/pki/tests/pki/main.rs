@@ -5,6 +5,7 @@ mod chains;
 mod fixture;
 mod handshake;
 mod hostile_input;
+mod inspecting;
 mod interop;
 mod issuing;
 mod keeping;
