@@ -63,6 +63,9 @@ impl Outcome {
 pub struct Home {
     folder: TempDir,
     binary: PathBuf,
+    /// What comes before the binary: the way into a network namespace.
+    into: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Home {
@@ -75,7 +78,21 @@ impl Home {
         Ok(Self {
             folder,
             binary: binary.into(),
+            into: Vec::new(),
+            variables: Vec::new(),
         })
+    }
+
+    /// The same, whose commands are run by another, as `ip netns exec NAME` runs them.
+    #[must_use]
+    pub fn within(mut self, into: Vec<String>) -> Self {
+        self.into = into;
+        self
+    }
+
+    /// Puts a variable into the environment of each command.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.variables.push((name.to_owned(), value.into()));
     }
 
     /// The folder.
@@ -86,12 +103,21 @@ impl Home {
 
     /// The binary with nothing in its environment but this home.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.into.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
         command
             .args(args)
             .env_clear()
             .env("HOME", self.path())
-            .env("PATH", "/usr/bin:/bin");
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .envs(variables);
         command
     }
 
@@ -214,13 +240,21 @@ impl NodeProcess {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let id = Pid::from_raw(i32::try_from(self.id())?).context("no process id")?;
+        Ok(kill_process(id, signal)?)
+    }
+
     /// Asks it to stop, and does not wait.
     ///
     /// # Errors
     /// The system does not let us.
     pub fn terminate(&self) -> Result<()> {
-        let id = Pid::from_raw(i32::try_from(self.id())?).context("no process id")?;
-        Ok(kill_process(id, Signal::TERM)?)
+        self.signal(Signal::TERM)
     }
 
     /// Waits until it has ended.

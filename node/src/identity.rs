@@ -1,28 +1,27 @@
 //! The node's certificates for HTTPS, replaced while it runs.
 //!
-//! A development node makes an authority of its own in `pki/` of the data folder: an ML-DSA-87 root
-//! and intermediate, and a P-384 root for browsers and ordinary HTTP clients. Who offers ML-DSA-87 in
-//! its handshake gets the post-quantum chain; who does not gets the classical one, so key exchange is
-//! hybrid where the client can, but the signature is post-quantum only for clients that ask for it.
-//! A member that joined has its certificates from the cluster's CA, which renews them over the mesh. A
-//! production node may be given an HTTPS certificate of its operator's own CA.
+//! A member of a cluster has its certificates from the cluster's CA, which lies in its own folder where it founded
+//! the cluster, as a development node does by itself. Who offers ML-DSA-87 in its handshake gets the post-quantum
+//! chain; who does not gets the classical one, so key exchange is hybrid where the client can, but the signature is
+//! post-quantum only for clients that ask for it. A node may be given an HTTPS certificate of its operator's own CA
+//! beside it; one that has nothing else is no member.
 
 use std::{
     fmt, fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
 use caxton_actors::ca::{Certificates, Renewal};
 use caxton_mesh::Credentials;
-use caxton_pki::{
-    AuthorityPem, CertificateRequest, CertificateSummary, DevelopmentAuthority, ExportableKey,
-    ListTerms, MlDsa87Key, P384Key, SpiffeId, TrustBundle, fingerprint, loopback_hosts, pem,
-};
+use caxton_pki::{CertificateSummary, ExportableKey, SpiffeId, fingerprint, pem};
 use rustls::{
     ServerConfig, SignatureScheme,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
@@ -33,19 +32,7 @@ use zeroize::Zeroizing;
 
 use tokio::sync::Notify;
 
-use crate::{
-    cluster::{authority::Authorities, home::Membership},
-    config,
-    config::Security,
-    environment::Environment,
-};
-
-/// How long a development authority lives.
-const AUTHORITY_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3_600);
-/// A revoked certificate stays on the list this much longer than it could hold.
-const LIST_MARGIN: Duration = Duration::from_secs(10 * 24 * 3_600);
-/// A development authority with less than this left is replaced at the start.
-const AUTHORITY_LEFT_MIN: Duration = Duration::from_secs(30 * 24 * 3_600);
+use crate::{cluster::home::Membership, config, config::Security};
 
 /// The node has no identity. What was on the disk is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -79,18 +66,10 @@ pub enum IdentityError {
 
 /// Where certificates come from.
 enum Source {
-    /// This node is the CA.
-    Development {
-        authority: Box<DevelopmentAuthority>,
-        folder: PathBuf,
-        id: SpiffeId,
-    },
-    /// The CA is elsewhere: somebody has to ask it.
+    /// The CA's: somebody has to ask it.
     Member {
         data: PathBuf,
         web: Option<config::Tls>,
-        /// When the last of the cluster's roots ends, as it was at the start.
-        roots_end: SystemTime,
         wanted: Arc<Notify>,
     },
     Files(config::Tls),
@@ -101,6 +80,18 @@ struct Current {
     tls: Arc<ServerConfig>,
     not_after: SystemTime,
     mesh: Option<Credentials>,
+    roots: Roots,
+}
+
+/// What clients are to trust.
+#[derive(Clone, Debug)]
+pub(crate) struct Roots {
+    /// As PEM.
+    pub(crate) pem: String,
+    /// SHA-256 of the first of them.
+    pub(crate) fingerprint: String,
+    /// When the last of them ends.
+    pub(crate) not_after: SystemTime,
 }
 
 /// The node's certificates, and where the next come from.
@@ -109,119 +100,35 @@ pub(crate) struct Identity {
     security: Security,
     /// Its SPIFFE id.
     pub(crate) spiffe_id: String,
-    environment: Arc<Environment>,
     current: ArcSwap<Current>,
-    fingerprint: String,
-    /// The roots that clients are to trust, as PEM.
-    pub(crate) trust_pem: String,
-    /// Where they lie as a file, for `curl --cacert`.
+    edition: AtomicU64,
+    /// Where the roots lie as a file, for `curl --cacert`.
     pub(crate) trust_path: Option<PathBuf>,
-    /// What an operator should know about how it came to be.
-    pub(crate) notes: Vec<String>,
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
-            .field("fingerprint", &self.fingerprint)
+            .field("spiffe_id", &self.spiffe_id)
             .finish_non_exhaustive()
     }
 }
 
 impl Identity {
-    /// The identity of a development node: its authority is made in `folder` where there is none.
-    pub(crate) fn development(
-        folder: &Path,
-        id: SpiffeId,
-        security: Security,
-        environment: Arc<Environment>,
-    ) -> Result<Self, IdentityError> {
-        let now = environment.now();
-        let mut notes = Vec::new();
-        let pem = match read_authority(folder)? {
-            Some(pem) if left(&pem, now) > AUTHORITY_LEFT_MIN => pem,
-            old => {
-                if old.is_some() {
-                    notes.push(
-                        "the development CA was about to expire: a new one was made".to_owned(),
-                    );
-                }
-                let made =
-                    DevelopmentAuthority::generate(id.trust_domain(), AUTHORITY_LIFETIME, now)
-                        .map_err(|error| IdentityError::Issue(error.to_string()))?;
-                let pem = made
-                    .to_pem()
-                    .map_err(|error| IdentityError::Issue(error.to_string()))?;
-                write_authority(folder, &pem)?;
-                pem
-            }
-        };
-        let content = |reason: String| IdentityError::Content {
-            path: folder.to_owned(),
-            reason,
-        };
-        let authority =
-            DevelopmentAuthority::from_pem(&pem).map_err(|error| content(error.to_string()))?;
-        let trust_pem = format!("{}{}", pem.mesh_root_certificate, pem.web_root_certificate);
-        let trust_path = folder.join("trust.pem");
-        write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
-        let fingerprint = fingerprint(authority.mesh_root().certificate()).to_string();
-        let spiffe_id = id.to_string();
-        let source = Source::Development {
-            authority: Box::new(authority),
-            folder: folder.to_owned(),
-            id,
-        };
-        let current = source.issue(&security, now)?;
-        Ok(Self {
-            source,
-            security,
-            spiffe_id,
-            environment,
-            current: ArcSwap::from_pointee(current),
-            fingerprint,
-            trust_pem,
-            trust_path: Some(trust_path),
-            notes,
-        })
-    }
-
     /// An identity from files that the operator keeps.
     pub(crate) fn from_files(
         files: config::Tls,
-        id: SpiffeId,
+        id: &SpiffeId,
         security: Security,
-        environment: Arc<Environment>,
     ) -> Result<Self, IdentityError> {
-        let trust_pem = match &files.ca {
-            Some(path) => read_text(path)?.to_string(),
-            None => read_text(&files.certificate)?.to_string(),
-        };
-        let trust_path = files.ca.clone();
-        let roots =
-            pem::decode_certificates(&trust_pem).map_err(|error| IdentityError::Content {
-                path: trust_path
-                    .clone()
-                    .unwrap_or_else(|| files.certificate.clone()),
-                reason: error.to_string(),
-            })?;
-        let fingerprint = roots
-            .last()
-            .map(|root| fingerprint(root).to_string())
-            .unwrap_or_default();
-        let spiffe_id = id.to_string();
-        let source = Source::Files(files);
-        let current = source.issue(&security, environment.now())?;
+        let current = load_files(&files)?;
         Ok(Self {
-            source,
+            trust_path: files.ca.clone(),
+            source: Source::Files(files),
             security,
-            spiffe_id,
-            environment,
+            spiffe_id: id.to_string(),
             current: ArcSwap::from_pointee(current),
-            fingerprint,
-            trust_pem,
-            trust_path,
-            notes: Vec::new(),
+            edition: AtomicU64::new(0),
         })
     }
 
@@ -232,29 +139,13 @@ impl Identity {
         membership: &Membership,
         web: Option<config::Tls>,
         security: Security,
-        environment: Arc<Environment>,
     ) -> Result<Self, IdentityError> {
-        let bundle = &membership.held.bundle;
-        let roots = [bundle.mesh_roots(), bundle.web_roots()].concat();
-        let trust_pem = pem::encode_certificates(&roots);
-        let trust_path = data.join("pki").join("trust.pem");
-        write_file(&trust_path, trust_pem.as_bytes(), 0o644)?;
-        let fingerprint = bundle
-            .mesh_roots()
-            .first()
-            .map(|root| fingerprint(root).to_string())
-            .unwrap_or_default();
         let current = of_member(membership, web.as_ref())?;
+        write_roots(data, &current.roots)?;
         Ok(Self {
             source: Source::Member {
                 data: data.to_owned(),
                 web,
-                roots_end: roots
-                    .iter()
-                    .filter_map(|root| CertificateSummary::parse(root).ok())
-                    .map(|root| root.not_after)
-                    .max()
-                    .unwrap_or(SystemTime::UNIX_EPOCH),
                 wanted: Arc::default(),
             },
             security,
@@ -263,43 +154,10 @@ impl Identity {
                 .as_ref()
                 .map(|mesh| mesh.id().to_string())
                 .unwrap_or_default(),
-            environment,
+            trust_path: Some(trust_path(data)),
             current: ArcSwap::from_pointee(current),
-            fingerprint,
-            trust_pem,
-            trust_path: Some(trust_path),
-            notes: Vec::new(),
+            edition: AtomicU64::new(0),
         })
-    }
-
-    /// The authorities that this node holds, with the revocations of `earlier`, which they said before.
-    pub(crate) fn authorities(
-        &self,
-        earlier: Option<&TrustBundle>,
-    ) -> Result<Option<Authorities>, IdentityError> {
-        let Source::Development { folder, .. } = &self.source else {
-            return Ok(None);
-        };
-        let content = |error: &dyn fmt::Display| IdentityError::Content {
-            path: folder.clone(),
-            reason: error.to_string(),
-        };
-        let pem = read_authority(folder)?.ok_or_else(|| content(&"the CA's keys are gone"))?;
-        let key = |text: &str| pem::decode_key(text).map_err(|error| content(&error));
-        let terms = ListTerms {
-            remember: self.security.certificate_lifetime + LIST_MARGIN,
-            ..ListTerms::default()
-        };
-        if let Some(bundle) = earlier {
-            let keys = vec![key(&pem.mesh_root_key)?, key(&pem.mesh_intermediate_key)?];
-            let web = pem::decode_key(&pem.web_root_key).map_err(|error| content(&error))?;
-            // A CA that was made anew, as an old development CA is, finds nothing of its own there.
-            if let Ok(authorities) = Authorities::load(bundle, keys, Some(web), terms) {
-                return Ok(Some(authorities));
-            }
-        }
-        let new = DevelopmentAuthority::from_pem(&pem).map_err(|error| content(&error))?;
-        Ok(Some(new.into_cluster()))
     }
 
     /// Who this node is in the mesh; nobody outside a cluster.
@@ -311,8 +169,27 @@ impl Identity {
     pub(crate) async fn renewal_wanted(&self) {
         match &self.source {
             Source::Member { wanted, .. } => wanted.notified().await,
-            Source::Development { .. } | Source::Files(_) => std::future::pending().await,
+            Source::Files(_) => std::future::pending().await,
         }
+    }
+
+    /// Asks for a certificate before the time.
+    pub(crate) fn want_renewal(&self) {
+        if let Source::Member { wanted, .. } = &self.source {
+            wanted.notify_one();
+        }
+    }
+
+    /// How often the certificates have been replaced.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// The chain for the mesh, leaf first; empty outside a cluster.
+    pub(crate) fn mesh_chain(&self) -> Vec<CertificateDer<'static>> {
+        let current = self.current.load();
+        let mesh = current.mesh.as_ref();
+        mesh.map_or_else(Vec::new, |mesh| mesh.chain().to_vec())
     }
 
     /// Keeps and uses what the CA has given.
@@ -322,22 +199,15 @@ impl Identity {
         };
         let current = of_member(membership, web.as_ref())?;
         membership.write(data)?;
+        write_roots(data, &current.roots)?;
         self.current.store(Arc::new(current));
+        self.edition.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
-    /// SHA-256 of the root certificate.
-    pub(crate) fn ca_fingerprint(&self) -> String {
-        self.fingerprint.clone()
-    }
-
-    /// When the authority ends, where the node has one of its own.
-    pub(crate) fn ca_not_after(&self) -> SystemTime {
-        match &self.source {
-            Source::Development { authority, .. } => authority.mesh_root().not_after(),
-            Source::Member { roots_end, .. } => *roots_end,
-            Source::Files(_) => self.not_after(),
-        }
+    /// What clients are to trust.
+    pub(crate) fn roots(&self) -> Roots {
+        self.current.load().roots.clone()
     }
 
     /// TLS for the next connection.
@@ -360,33 +230,41 @@ impl Certificates for Identity {
     }
 
     fn renew(&self) -> Result<Renewal, String> {
-        if let Source::Member { wanted, .. } = &self.source {
-            wanted.notify_one();
-            return Ok(Renewal::Asked);
+        match &self.source {
+            Source::Member { wanted, .. } => {
+                wanted.notify_one();
+                Ok(Renewal::Asked)
+            }
+            Source::Files(files) => {
+                let current = load_files(files).map_err(|error| error.to_string())?;
+                self.current.store(Arc::new(current));
+                Ok(Renewal::Done)
+            }
         }
-        let current = self
-            .source
-            .issue(&self.security, self.environment.now())
-            .map_err(|error| error.to_string())?;
-        self.current.store(Arc::new(current));
-        Ok(Renewal::Done)
     }
 }
 
-impl Source {
-    fn issue(&self, security: &Security, now: SystemTime) -> Result<Current, IdentityError> {
-        match self {
-            Self::Development { authority, id, .. } => {
-                issue_development(authority, id, security, now)
-            }
-            Self::Member { data, web, .. } => {
-                let membership = Membership::read(data)?.ok_or_else(|| IdentityError::Content {
-                    path: data.clone(),
-                    reason: "it holds no membership of a cluster".to_owned(),
-                })?;
-                of_member(&membership, web.as_ref())
-            }
-            Self::Files(files) => load_files(files),
+fn trust_path(data: &Path) -> PathBuf {
+    data.join("pki").join("trust.pem")
+}
+
+fn write_roots(data: &Path, roots: &Roots) -> Result<(), IdentityError> {
+    write_file(&trust_path(data), roots.pem.as_bytes(), 0o644)
+}
+
+impl Roots {
+    fn of(roots: &[CertificateDer<'static>]) -> Self {
+        let ends = roots
+            .iter()
+            .filter_map(|root| CertificateSummary::parse(root).ok())
+            .map(|root| root.not_after);
+        Self {
+            pem: pem::encode_certificates(roots),
+            fingerprint: roots
+                .first()
+                .map(|root| fingerprint(root).to_string())
+                .unwrap_or_default(),
+            not_after: ends.max().unwrap_or(SystemTime::UNIX_EPOCH),
         }
     }
 }
@@ -394,11 +272,14 @@ impl Source {
 fn of_member(membership: &Membership, web: Option<&config::Tls>) -> Result<Current, IdentityError> {
     let mesh = membership.credentials()?;
     let ends = mesh.not_after();
+    let bundle = &membership.held.bundle;
+    let roots = Roots::of(&[bundle.mesh_roots(), bundle.web_roots()].concat());
     if let Some(files) = web {
         let current = load_files(files)?;
         return Ok(Current {
             not_after: current.not_after.min(ends),
             mesh: Some(mesh),
+            roots,
             ..current
         });
     }
@@ -414,52 +295,7 @@ fn of_member(membership: &Membership, web: Option<&config::Tls>) -> Result<Curre
         tls: tls(resolver)?,
         not_after: ends,
         mesh: Some(mesh),
-    })
-}
-
-fn issue_development(
-    authority: &DevelopmentAuthority,
-    id: &SpiffeId,
-    security: &Security,
-    now: SystemTime,
-) -> Result<Current, IdentityError> {
-    let failed = |error: &dyn fmt::Display| IdentityError::Issue(error.to_string());
-    let mesh_key = MlDsa87Key::generate().map_err(|error| failed(&error))?;
-    let web_key = P384Key::generate().map_err(|error| failed(&error))?;
-    let hosts = loopback_hosts();
-    let left = authority
-        .mesh_root()
-        .not_after()
-        .duration_since(now)
-        .unwrap_or_default();
-    let lifetime = security.certificate_lifetime.min(left);
-    let mesh_chain = authority
-        .issue_mesh_node(
-            &CertificateRequest::of_own(&mesh_key),
-            id,
-            &hosts,
-            lifetime,
-            now,
-        )
-        .map_err(|error| failed(&error))?;
-    let web_chain = authority
-        .issue_web_node(
-            &CertificateRequest::of_own(&web_key),
-            id,
-            &hosts,
-            lifetime,
-            now,
-        )
-        .map_err(|error| failed(&error))?;
-    let mesh = Credentials::new(mesh_chain.clone(), &mesh_key).map_err(|error| failed(&error))?;
-    let resolver = ByOffer {
-        post_quantum: Some(Arc::new(certified(mesh_chain, &mesh_key)?)),
-        classical: Arc::new(certified(web_chain, &web_key)?),
-    };
-    Ok(Current {
-        tls: tls(resolver)?,
-        not_after: now + lifetime,
-        mesh: Some(mesh),
+        roots,
     })
 }
 
@@ -488,10 +324,21 @@ fn load_files(files: &config::Tls) -> Result<Current, IdentityError> {
         post_quantum: None,
         classical: Arc::new(certified),
     };
+    let path = files.ca.as_ref().unwrap_or(&files.certificate);
+    let trusted = pem::decode_certificates(&read_text(path)?)
+        .map_err(|error| content(path, error.to_string()))?;
     Ok(Current {
         tls: tls(resolver)?,
         not_after: summary.not_after,
         mesh: None,
+        roots: Roots {
+            // Of a chain the root comes last.
+            fingerprint: trusted
+                .last()
+                .map(|root| fingerprint(root).to_string())
+                .unwrap_or_default(),
+            ..Roots::of(&trusted)
+        },
     })
 }
 
@@ -535,47 +382,6 @@ impl ResolvesServerCert for ByOffer {
         let post_quantum = self.post_quantum.as_ref().filter(|_| offers);
         Some(Arc::clone(post_quantum.unwrap_or(&self.classical)))
     }
-}
-
-fn left(pem: &AuthorityPem, now: SystemTime) -> Duration {
-    pem::decode_certificate(&pem.mesh_root_certificate)
-        .ok()
-        .and_then(|root| CertificateSummary::parse(&root).ok())
-        .and_then(|summary| summary.not_after.duration_since(now).ok())
-        .unwrap_or_default()
-}
-
-/// The authority in `folder`; `None` where there is none yet.
-fn read_authority(folder: &Path) -> Result<Option<AuthorityPem>, IdentityError> {
-    let [first, ..] = AuthorityPem::FILE_NAMES;
-    if !folder.join(first).exists() {
-        return Ok(None);
-    }
-    AuthorityPem::read(|name| {
-        let path = folder.join(name);
-        if name.contains(".key.") {
-            refuse_exposed(&path)?;
-        }
-        read_text(&path)
-    })
-    .map(Some)
-}
-
-fn write_authority(folder: &Path, pem: &AuthorityPem) -> Result<(), IdentityError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|source| IdentityError::File {
-            path: folder.to_owned(),
-            source,
-        })?;
-    // The root's certificate is written last: its presence says that the rest is whole.
-    for file in pem.files().into_iter().rev() {
-        let mode = if file.is_secret { 0o600 } else { 0o644 };
-        write_file(&folder.join(file.name), file.contents.as_bytes(), mode)?;
-    }
-    Ok(())
 }
 
 /// Writes a file as a whole or not at all, readable by whom `mode` says from its first byte.

@@ -71,7 +71,6 @@ impl Node {
         }
         let (identity, cluster) =
             identity(&config, &folder, &environment, join_token.as_ref()).await?;
-        notes.extend(identity.notes.iter().cloned());
         let (operator, api_key, credentials) = operator(&folder, &environment)?;
         let (listener, address) = listen(&config, &mut notes).await?;
 
@@ -183,7 +182,7 @@ impl Node {
             Arc::clone(&app.freed),
             app.stop.clone(),
         ));
-        app.tasks.spawn(cluster::start::attend(Arc::clone(&app)));
+        app.tasks.spawn(cluster::attend::attend(Arc::clone(&app)));
         phase.send_replace(Phase::Ready);
 
         let ready = ready(&app, notes, operator, api_key, begun);

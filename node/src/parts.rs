@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cluster::{
+        home::Membership,
         joining::{self, JoinClusterError},
         start::StartClusterError,
     },
@@ -36,6 +37,7 @@ use crate::{
     identity::{Identity, IdentityError, refuse_exposed, write_file},
     logs::Logs,
     ready::Secret,
+    security::{CaError, Protection, Terms, found_with},
     store::{OpenStoreError, Options, Store},
     trace::TraceRing,
 };
@@ -78,6 +80,9 @@ pub enum StartNodeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The authority of a development node cannot be made.
+    #[error(transparent)]
+    Found(#[from] CaError),
     /// It has not joined.
     #[error(transparent)]
     Join(#[from] JoinClusterError),
@@ -86,7 +91,7 @@ pub enum StartNodeError {
     Cluster(#[from] StartClusterError),
     /// It is nobody's.
     #[error(
-        "a production node needs a certificate: set api.tls.certificate and api.tls.key to PEM files of your own CA, or join a cluster with --join and --token-file"
+        "a production node needs a certificate: found a cluster in its data folder with `caxton cluster init`, or join one with --join and --token-file, or, for a node by itself, set api.tls.certificate and api.tls.key to PEM files of your own CA"
     )]
     NoCluster,
     /// A limit in the configuration is wrong.
@@ -182,35 +187,37 @@ pub(crate) async fn identity(
     join_token: Option<&Secret>,
 ) -> Result<(Arc<Identity>, String), StartNodeError> {
     let tls = config.api.tls.clone();
-    let environment = Arc::clone(environment);
-    if let Some(membership) =
-        joining::membership(config, folder, join_token, environment.now()).await?
-    {
-        let cluster = membership.held.state.cluster.clone();
-        let identity = Identity::member(
-            folder,
-            &membership,
-            tls,
-            config.security.clone(),
-            environment,
+    let now = environment.now();
+    let mut membership = joining::membership(config, folder, join_token, now).await?;
+    if membership.is_none() && tls.is_none() {
+        if config.node.mode == Mode::Production {
+            return Err(StartNodeError::NoCluster);
+        }
+        let place = (folder, DEVELOPMENT_DOMAIN, config.node.name.as_str());
+        let lifetime = config.security.certificate_lifetime;
+        // SECURITY: the keys lie under no passphrase, so the node stays on loopback.
+        found_with(
+            place,
+            &[],
+            Protection::Plain,
+            Terms::default(),
+            lifetime,
+            now,
         )?;
+        membership = Membership::read(folder, now)?;
+    }
+    if let Some(membership) = membership {
+        let cluster = membership.held.state.cluster.clone();
+        let identity = Identity::member(folder, &membership, tls, config.security.clone())?;
         return Ok((Arc::new(identity), cluster));
     }
+    let files = tls.ok_or(StartNodeError::NoCluster)?;
     let domain: TrustDomain = DEVELOPMENT_DOMAIN
         .parse()
         .map_err(|error| StartNodeError::Name(format!("{DEVELOPMENT_DOMAIN}: {error}")))?;
     let id = SpiffeId::node(domain, config.node.name.as_str())
         .map_err(|error| StartNodeError::Name(error.to_string()))?;
-    let identity = match (tls, config.node.mode) {
-        (Some(files), _) => Identity::from_files(files, id, config.security.clone(), environment)?,
-        (None, Mode::Production) => return Err(StartNodeError::NoCluster),
-        (None, Mode::Development) => Identity::development(
-            &folder.join("pki"),
-            id,
-            config.security.clone(),
-            environment,
-        )?,
-    };
+    let identity = Identity::from_files(files, &id, config.security.clone())?;
     Ok((Arc::new(identity), DEVELOPMENT_DOMAIN.to_owned()))
 }
 

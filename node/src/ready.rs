@@ -93,13 +93,14 @@ pub(crate) fn ready(
     api_key: Secret,
     begun: Instant,
 ) -> Ready {
-    let expires = jiff::Timestamp::try_from(app.identity.ca_not_after()).unwrap_or_default();
+    let roots = app.identity.roots();
+    let expires = jiff::Timestamp::try_from(roots.not_after).unwrap_or_default();
     let path = app.identity.trust_path.as_ref();
     Ready {
         name: app.about.name.to_string(),
         api_url: format!("https://{}", app.about.address),
         spiffe_id: app.about.spiffe_id.clone(),
-        ca_fingerprint: app.identity.ca_fingerprint(),
+        ca_fingerprint: roots.fingerprint,
         ca_expires_at: format!("{expires:.0}"),
         data: app.about.data.clone(),
         persistent: app.about.persistent,
@@ -117,7 +118,7 @@ pub(crate) fn ready(
             .is_some_and(|cluster| cluster.ca.is_none()),
         operator: operator.to_string(),
         api_key,
-        trust_pem: app.identity.trust_pem.clone(),
+        trust_pem: roots.pem,
         web_ca_path: path
             .map(|path| path.display().to_string())
             .unwrap_or_default(),

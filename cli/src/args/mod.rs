@@ -25,7 +25,7 @@ pub use message::{DeadLetterCommand, MessageCommand, SendArgs, Stream, TraceComm
 pub use node::{ActorCommand, NodeCommand, NodeFlags, Start};
 pub use security::{
     Crl, EmergencyRotate, GenCert, InitCa, InitCluster, ListFormat, Opened, PassphraseFrom, Reason,
-    RenewCert, Retire, Revoke, SecurityCommand, Verify,
+    RenewCert, Retire, Revoke, SecurityCommand, Somewhere, Verify,
 };
 
 use crate::{

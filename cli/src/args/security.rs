@@ -1,4 +1,5 @@
-//! `caxton security …`: a certificate authority in a folder. No node is asked, and none is needed.
+//! `caxton security …`: a certificate authority in a folder, for which no node is asked, or that of a running
+//! cluster.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -60,6 +61,7 @@ Examples:
         after_help = "Members refuse what is on a list, and close connections that stand on it, once they have the list.
 
 Examples:
+  caxton security revoke --node-id node-2 --reason key-compromise
   caxton security revoke --dir ca --node-id node-2 --reason key-compromise --passphrase-file ~/.ca-passphrase
   caxton security revoke --dir ca --serial 7f01a2 --reason superseded --passphrase-stdin
   caxton security revoke --dir ca --cert node-2/mesh.crt.pem --reason cessation-of-operation --passphrase-stdin"
@@ -77,43 +79,65 @@ Examples:
     )]
     Crl(Crl),
     /// Show an authority: its certificates, where their keys live, its lists
-    Show(Folder),
+    #[command(after_help = "Examples:
+  caxton security show                    the cluster's
+  caxton security show --dir ca           one in a folder")]
+    Show(Somewhere),
     /// Make a new intermediate; leaves of the old one are believed until it is retired
     #[command(
         name = "rotate-intermediate",
-        after_help = "Then bring trust.pem to every member, renew certificates, and retire the old one.
+        after_help = "On a running cluster members renew by themselves, and the old one is retired a minute after the last of them has.
+With --dir: bring trust.pem to every member, renew certificates, and retire the old one.
 
 Examples:
+  caxton security rotate-intermediate
   caxton security rotate-intermediate --dir ca --passphrase-file ~/.ca-passphrase"
     )]
-    RotateIntermediate(Opened),
+    RotateIntermediate(Somewhere),
     /// Make a new root with a new intermediate, which the old root certifies as well
     #[command(
         name = "rotate-root",
-        after_help = "Then bring trust.pem to every member, renew certificates, and retire the old one.
+        after_help = "On a running cluster members renew by themselves, and the old one is retired a minute after the last of them has.
+With --dir: bring trust.pem to every member, renew certificates, and retire the old one.
 
 Examples:
+  caxton security rotate-root
   caxton security rotate-root --dir ca --passphrase-file ~/.ca-passphrase"
     )]
-    RotateRoot(Opened),
+    RotateRoot(Somewhere),
     /// Trust only the newest intermediate and its root from now on
     #[command(
         after_help = "The keys of the others are removed. A member without a certificate by the new ones is locked out.
 
 Examples:
+  caxton security retire --yes
   caxton security retire --dir ca --passphrase-file ~/.ca-passphrase --yes"
     )]
     Retire(Retire),
     /// Take every intermediate back at once, with all that it signed, and make a new one
     #[command(
         name = "emergency-rotate",
-        after_help = "For an intermediate's key that may be in other hands. Every node needs a new certificate afterwards.
+        after_help = "For an intermediate's key that may be in other hands. On a running cluster every member gets a new certificate first,
+and the old ones are taken back as soon as all that are alive have theirs, after 30 seconds at the latest. With
+--dir they are taken back at once, and every node needs a new certificate.
 For a root's: caxton security rotate-root, then at once caxton security retire.
 
 Examples:
+  caxton security emergency-rotate --reason 'laptop with the folder lost' --yes
   caxton security emergency-rotate --dir ca --reason 'laptop with the folder lost' --passphrase-stdin --yes"
     )]
     EmergencyRotate(EmergencyRotate),
+}
+
+/// An authority: in a folder, or the one of the cluster that is asked.
+#[derive(Args, Clone, Debug)]
+pub struct Somewhere {
+    /// The folder of an authority that no node runs on; the cluster of the context without
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+    /// What opens the keys in the folder.
+    #[command(flatten)]
+    pub passphrase: PassphraseFrom,
 }
 
 /// The folder of an authority.
@@ -225,7 +249,7 @@ pub struct Verify {
 pub struct Revoke {
     /// The authority.
     #[command(flatten)]
-    pub ca: Opened,
+    pub ca: Somewhere,
     /// The certificate with this serial number
     #[arg(long, value_name = "HEX", required_unless_present_any = ["cert", "node_id"], conflicts_with_all = ["cert", "node_id"])]
     pub serial: Option<String>,
@@ -295,7 +319,7 @@ pub enum ListFormat {
 pub struct Retire {
     /// The authority.
     #[command(flatten)]
-    pub ca: Opened,
+    pub ca: Somewhere,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -306,7 +330,7 @@ pub struct Retire {
 pub struct EmergencyRotate {
     /// The authority.
     #[command(flatten)]
-    pub ca: Opened,
+    pub ca: Somewhere,
     /// What happened; kept with the authority
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
@@ -327,6 +351,9 @@ pub struct InitCluster {
     /// The first node's name
     #[arg(long, value_name = "NAME")]
     pub node: String,
+    /// A name of its HTTPS API, again for more; its addresses are added when it starts
+    #[arg(long = "host", value_name = "HOST")]
+    pub hosts: Vec<String>,
     /// What the authority's keys lie under.
     #[command(flatten)]
     pub passphrase: PassphraseFrom,
@@ -364,8 +391,12 @@ mod tests {
             "revoke --dir ca --cert c --reason key-compromise --passphrase-file f",
             "revoke --dir ca --node-id n1 --reason unspecified",
             "crl --dir ca --format der --out lists",
+            "show",
             "show --dir ca",
+            "rotate-root",
             "rotate-root --dir ca",
+            "revoke --node-id n1 --reason superseded",
+            "emergency-rotate --reason gone --yes",
             "retire --dir ca --yes",
             "emergency-rotate --dir ca --reason gone",
         ] {
@@ -382,7 +413,7 @@ mod tests {
             "revoke --dir ca --cert c --node-id n1 --reason superseded",
             "revoke --dir ca --serial 01 --reason ca-compromise",
             "crl --dir ca --format der",
-            "emergency-rotate --dir ca",
+            "emergency-rotate",
             "inspect",
         ] {
             assert!(!taken(line), "{line}");

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod authority;
 mod bench;
 mod child;
 mod cluster;
@@ -98,7 +99,7 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Cluster(command) => cluster::run(app, command).await,
         Command::Dev(command) => dev::run(app, command).await,
         Command::Token(command) => token::run(app, command).await,
-        Command::Security(command) => security::run(app, *command),
+        Command::Security(command) => security::run(app, *command).await,
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,

@@ -3,14 +3,14 @@
 
 use std::{fs, io, path::Path, time::SystemTime};
 
-use caxton_api::codes::Code;
+use caxton_api::{codes::Code, types::RotationKind};
 use jiff::Timestamp;
 
-use super::{App, confirm};
+use super::{App, authority, confirm};
 use crate::{
     args::{
-        Crl, EmergencyRotate, GenCert, InitCa, InitCluster, ListFormat, Opened, PassphraseFrom,
-        RenewCert, Retire, Revoke, SecurityCommand, Verify,
+        Crl, EmergencyRotate, GenCert, InitCa, InitCluster, ListFormat, PassphraseFrom, RenewCert,
+        Retire, Revoke, SecurityCommand, Verify,
     },
     error::CliError,
     exit::Exit,
@@ -24,7 +24,7 @@ use crate::{
 
 const UNSEALED: &str = "the private keys lie in this folder under NO passphrase: whoever reads it is the authority. For development alone";
 
-pub(super) fn run(app: &App, command: SecurityCommand) -> Result<Exit, CliError> {
+pub(super) async fn run(app: &App, command: SecurityCommand) -> Result<Exit, CliError> {
     let now = now();
     match command {
         SecurityCommand::InitCa(args) => init(app, &args, now),
@@ -39,16 +39,34 @@ pub(super) fn run(app: &App, command: SecurityCommand) -> Result<Exit, CliError>
             Ok(Exit::Ok)
         }
         SecurityCommand::Verify(args) => verify(app, &args, now),
-        SecurityCommand::Revoke(args) => revoke(app, &args, now),
+        SecurityCommand::Revoke(args) => match &args.ca.dir {
+            Some(dir) => revoke(app, &args, dir, now),
+            None => authority::revoke(app, &args).await,
+        },
         SecurityCommand::Crl(args) => lists(app, &args, now),
-        SecurityCommand::Show(folder) => {
-            let view = CaView::read(&folder.dir).map_err(|error| refused(&error))?;
-            show(app, &view.report())
-        }
-        SecurityCommand::RotateIntermediate(ca) => step(app, &ca, |ca| ca.rotate_intermediate(now)),
-        SecurityCommand::RotateRoot(ca) => step(app, &ca, |ca| ca.rotate_root(now)),
-        SecurityCommand::Retire(args) => retire(app, &args, now),
-        SecurityCommand::EmergencyRotate(args) => emergency(app, &args, now),
+        SecurityCommand::Show(from) => match &from.dir {
+            Some(dir) => {
+                let view = CaView::read(dir).map_err(|error| refused(&error))?;
+                show(app, &view.report())
+            }
+            None => authority::show(app, &from).await,
+        },
+        SecurityCommand::RotateIntermediate(ca) => match &ca.dir {
+            Some(dir) => step(app, dir, &ca.passphrase, |ca| ca.rotate_intermediate(now)),
+            None => authority::rotate(app, &ca, RotationKind::Intermediate).await,
+        },
+        SecurityCommand::RotateRoot(ca) => match &ca.dir {
+            Some(dir) => step(app, dir, &ca.passphrase, |ca| ca.rotate_root(now)),
+            None => authority::rotate(app, &ca, RotationKind::Root).await,
+        },
+        SecurityCommand::Retire(args) => match &args.ca.dir {
+            Some(dir) => retire(app, &args, dir, now),
+            None => authority::retire(app, &args).await,
+        },
+        SecurityCommand::EmergencyRotate(args) => match &args.ca.dir {
+            Some(dir) => emergency(app, &args, dir, now),
+            None => authority::emergency(app, &args).await,
+        },
     }
 }
 
@@ -60,12 +78,12 @@ fn now() -> SystemTime {
 pub(super) fn found(app: &App, args: &InitCluster) -> Result<Exit, CliError> {
     let phrase = passphrase(&args.passphrase)?.ok_or_else(needs_passphrase)?;
     let place = (args.data.as_path(), args.name.as_str(), args.node.as_str());
-    let founded = security::found(place, phrase, Terms::default(), now());
+    let founded = security::found(place, &args.hosts, phrase, Terms::default(), now());
     let founded = founded.map_err(|error| refused(&error))?;
     if app.terminal.format.is_human() {
         show(app, &founded.authority)?;
         app.terminal.hint(&format!(
-            "✓ {} is the first member of {}\n  next  caxton node start, with node.mode: production and this data folder",
+            "✓ {} is the first member of {}\n  next  caxton node start with node.mode: production, this data folder and security.ca_passphrase_file",
             founded.spiffe_id, founded.name
         ));
     } else {
@@ -99,7 +117,7 @@ fn init(app: &App, args: &InitCa, now: SystemTime) -> Result<Exit, CliError> {
 }
 
 /// People see the authorities and the lists; documents hold all of it.
-fn show(app: &App, report: &CaReport) -> Result<Exit, CliError> {
+pub(super) fn show(app: &App, report: &CaReport) -> Result<Exit, CliError> {
     app.terminal
         .item_as(&shapes::CERTIFICATE_AUTHORITY, report, |value| {
             let rows = |field: &str| {
@@ -127,7 +145,7 @@ fn show(app: &App, report: &CaReport) -> Result<Exit, CliError> {
 }
 
 fn generate(app: &App, args: &GenCert, now: SystemTime) -> Result<Exit, CliError> {
-    let mut ca = open(&args.ca)?;
+    let mut ca = open(&args.ca.folder.dir, &args.ca.passphrase)?;
     let wanted = Issue {
         node: &args.node_id,
         hosts: &args.hosts,
@@ -149,7 +167,7 @@ fn tell_issued(app: &App, issued: &IssuedCertificate) -> Result<(), CliError> {
 }
 
 fn renew(app: &App, args: &RenewCert, now: SystemTime) -> Result<Exit, CliError> {
-    let mut ca = open(&args.ca)?;
+    let mut ca = open(&args.ca.folder.dir, &args.ca.passphrase)?;
     let wanted = Renew {
         certificate: &args.cert,
         before_expiry: args.before_expiry,
@@ -192,13 +210,13 @@ fn verify(app: &App, args: &Verify, now: SystemTime) -> Result<Exit, CliError> {
     Err(error)
 }
 
-fn revoke(app: &App, args: &Revoke, now: SystemTime) -> Result<Exit, CliError> {
+fn revoke(app: &App, args: &Revoke, dir: &Path, now: SystemTime) -> Result<Exit, CliError> {
     let which = match (&args.serial, &args.cert, &args.node_id) {
         (Some(serial), ..) => Which::Serial(serial),
         (None, Some(file), _) => Which::Certificate(file),
         (None, None, name) => Which::Node(name.as_deref().unwrap_or_default()),
     };
-    let mut ca = open(&args.ca)?;
+    let mut ca = open(dir, &args.ca.passphrase)?;
     let revoked = ca.revoke(which, &args.reason.word(), now);
     let revoked = revoked.map_err(|error| refused(&error))?;
     app.terminal.list(&shapes::REVOKED, &revoked)?;
@@ -212,10 +230,16 @@ fn lists(app: &App, args: &Crl, now: SystemTime) -> Result<Exit, CliError> {
     let phrase = passphrase(&args.ca.passphrase)?;
     let mut lists = view.lists(now);
     if phrase.is_some() || !view.is_sealed() {
-        let mut ca = CaFolder::open(dir, phrase).map_err(|error| refused(&error))?;
-        if ca.renew_lists(now).map_err(|error| refused(&error))? {
-            let view = CaView::read(dir).map_err(|error| refused(&error))?;
-            lists = view.lists(now);
+        match CaFolder::open(dir, phrase) {
+            // A node that runs on it renews them by itself.
+            Err(CaError::Busy(_)) => {}
+            opened => {
+                let mut ca = opened.map_err(|error| refused(&error))?;
+                if ca.renew_lists(now).map_err(|error| refused(&error))? {
+                    let view = CaView::read(dir).map_err(|error| refused(&error))?;
+                    lists = view.lists(now);
+                }
+            }
         }
     }
     for issuer in &lists.due {
@@ -252,33 +276,40 @@ fn unwritten(path: &Path, error: &io::Error) -> CliError {
     CliError::new(&explain::OUTPUT, Exit::Failed, what).because(error)
 }
 
-fn retire(app: &App, args: &Retire, now: SystemTime) -> Result<Exit, CliError> {
-    let view = CaView::read(&args.ca.folder.dir).map_err(|error| refused(&error))?;
+fn retire(app: &App, args: &Retire, dir: &Path, now: SystemTime) -> Result<Exit, CliError> {
+    let view = CaView::read(dir).map_err(|error| refused(&error))?;
     let name = view.report().trust_domain;
     confirm(app, "Retiring older authorities of", &name, args.yes)?;
-    step(app, &args.ca, |ca| ca.retire(now))
+    step(app, dir, &args.ca.passphrase, |ca| ca.retire(now))
 }
 
-fn emergency(app: &App, args: &EmergencyRotate, now: SystemTime) -> Result<Exit, CliError> {
-    let view = CaView::read(&args.ca.folder.dir).map_err(|error| refused(&error))?;
+fn emergency(
+    app: &App,
+    args: &EmergencyRotate,
+    dir: &Path,
+    now: SystemTime,
+) -> Result<Exit, CliError> {
+    let view = CaView::read(dir).map_err(|error| refused(&error))?;
     let name = view.report().trust_domain;
     confirm(app, "Taking back every certificate of", &name, args.yes)?;
-    step(app, &args.ca, |ca| ca.emergency(&args.reason, now))
+    step(app, dir, &args.ca.passphrase, |ca| {
+        ca.emergency(&args.reason, now)
+    })
 }
 
 fn step(
     app: &App,
-    ca: &Opened,
+    dir: &Path,
+    passphrase: &PassphraseFrom,
     step: impl FnOnce(&mut CaFolder) -> Result<CaReport, CaError>,
 ) -> Result<Exit, CliError> {
-    let mut ca = open(ca)?;
+    let mut ca = open(dir, passphrase)?;
     let report = step(&mut ca).map_err(|error| refused(&error))?;
     show(app, &report)
 }
 
-fn open(ca: &Opened) -> Result<CaFolder, CliError> {
-    let phrase = passphrase(&ca.passphrase)?;
-    CaFolder::open(&ca.folder.dir, phrase).map_err(|error| refused(&error))
+fn open(dir: &Path, from: &PassphraseFrom) -> Result<CaFolder, CliError> {
+    CaFolder::open(dir, passphrase(from)?).map_err(|error| refused(&error))
 }
 
 fn passphrase(from: &PassphraseFrom) -> Result<Option<Passphrase>, CliError> {

@@ -530,7 +530,11 @@ mod tests {
     /// of the shapes.
     #[test]
     fn each_column_shows_a_field_of_the_api() {
-        let types = include_str!("../../../node/api/src/types.rs");
+        let types = [
+            include_str!("../../../node/api/src/types.rs"),
+            include_str!("../../../node/api/src/types/cluster.rs"),
+        ]
+        .concat();
         for shape in [
             NODE,
             ACTOR,
@@ -562,7 +566,7 @@ mod tests {
         let rows = [
             include_str!("../../../node/src/security/rows.rs"),
             include_str!("../../../node/src/security/looking.rs"),
-            include_str!("../../../node/src/security/revoking.rs"),
+            include_str!("../../../node/api/src/types/authority.rs"),
         ]
         .concat();
         for shape in [AUTHORITY, REVOCATION_LIST, CERTIFICATE, ARTEFACT, REVOKED] {

@@ -65,6 +65,12 @@ pub const MEMBERS_STREAM: &str = "/api/v1/cluster/members/stream";
 pub const MEMBER: &str = "/api/v1/cluster/members/{member}";
 /// `POST`: the node leaves its cluster for good, and stops.
 pub const CLUSTER_LEAVE: &str = "/api/v1/cluster/leave";
+/// `GET`: the cluster's certificate authority.
+pub const AUTHORITY: &str = "/api/v1/cluster/authority";
+/// `POST`: begins the change to the next authority.
+pub const ROTATIONS: &str = "/api/v1/cluster/authority/rotations";
+/// `POST`: takes certificates back.
+pub const REVOCATIONS: &str = "/api/v1/cluster/authority/revocations";
 /// `GET`, `POST`: tokens to join with.
 pub const JOIN_TOKENS: &str = "/api/v1/join-tokens";
 /// `DELETE`: takes one back.

@@ -185,6 +185,18 @@ impl fmt::Debug for JoinRequest {
     }
 }
 
+/// What a member asks whose certificate nobody believes any more: the request for the mesh is for the key of its
+/// last certificate, and is signed by it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Renewal {
+    /// Its name.
+    pub name: String,
+    /// PKCS#10 for its ML-DSA-87 key.
+    pub mesh_request: Vec<u8>,
+    /// PKCS#10 for its P-384 key.
+    pub web_request: Vec<u8>,
+}
+
 /// What a new member is given. Certificates are DER, leaf first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admitted {
@@ -216,6 +228,8 @@ enum Knock {
     Join(JoinRequest),
     /// What does the CA say to the cluster? Asked by a member whose lists have grown too old to believe anybody.
     State,
+    /// I was away while the authority of my certificate was taken back.
+    Renew(Renewal),
 }
 
 /// What a node must have to let others join.
@@ -225,6 +239,9 @@ pub trait Door: Send + Sync + 'static {
 
     /// Decides about a request. What it answers is durable before it answers.
     fn join(&self, address: SocketAddr, request: JoinRequest) -> BoxFuture<'_, JoinAnswer>;
+
+    /// Decides about a member that has nothing but its key. What it answers is durable before it answers.
+    fn renew(&self, address: SocketAddr, request: Renewal) -> BoxFuture<'_, JoinAnswer>;
 }
 
 /// Hears one request to join and answers it.
@@ -234,6 +251,7 @@ pub(crate) async fn receive(connection: &Connection, door: &dyn Door, watch: &Wa
         let (mut send, mut receive) = connection.accept_bi().await.ok()?;
         let answer = match read::<Knock>(&mut receive, REQUEST_BYTES_MAX).await {
             Ok(Knock::Join(request)) => door.join(address, request).await,
+            Ok(Knock::Renew(request)) => door.renew(address, request).await,
             Ok(Knock::State) => {
                 write(&mut send, &door.state()).await.ok()?;
                 send.finish().ok()?;
@@ -294,6 +312,31 @@ pub async fn join(
     token: &JoinToken,
     request: &JoinRequest,
 ) -> Result<(Admitted, SocketAddr), JoinError> {
+    let knock = Knock::Join(request.clone());
+    knock_around(seeds, *token.root(), &knock).await
+}
+
+/// Asks the members at `seeds`, one after the other, for certificates to the key that a member still has. They show
+/// a chain under the root with this SHA-256.
+///
+/// # Errors
+/// As [`join`].
+///
+/// # Cancel safety
+/// What was granted and not heard is asked for again.
+pub async fn renew(
+    seeds: &[SocketAddr],
+    root: [u8; 32],
+    request: &Renewal,
+) -> Result<(Admitted, SocketAddr), JoinError> {
+    knock_around(seeds, root, &Knock::Renew(request.clone())).await
+}
+
+async fn knock_around(
+    seeds: &[SocketAddr],
+    root: [u8; 32],
+    knock: &Knock,
+) -> Result<(Admitted, SocketAddr), JoinError> {
     let mut waiting: Vec<SocketAddr> = seeds.iter().rev().copied().collect();
     let mut tried = Vec::new();
     let mut silent = Vec::new();
@@ -302,8 +345,7 @@ pub async fn join(
             continue;
         }
         tried.push(address);
-        let knock = Knock::Join(request.clone());
-        match timeout(JOIN_TIMEOUT, ask(address, *token.root(), &knock)).await {
+        match timeout(JOIN_TIMEOUT, ask(address, root, knock)).await {
             Ok(Ok(JoinAnswer::Admitted(admitted))) => return Ok((*admitted, address)),
             Ok(Ok(JoinAnswer::Elsewhere(others))) => waiting.extend(others),
             Ok(Ok(JoinAnswer::Refused(reason))) => {

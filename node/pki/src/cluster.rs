@@ -11,6 +11,7 @@
 //! | [`next_root`](ClusterAuthority::next_root) | the same, also by members that know only one of the roots |
 //! | [`retire`](ClusterAuthority::retire) | leaves of the newest intermediate under the newest root |
 //! | [`emergency`](ClusterAuthority::emergency) | leaves of an intermediate made this moment |
+//! | [`disown_former`](ClusterAuthority::disown_former) | leaves of the newest intermediate; the others are on the roots' lists |
 //!
 //! A step that fails leaves everything as it was. Steps decide nothing about when they are due, and
 //! carry nothing to members: that a bundle has arrived everywhere before the old one retires is the

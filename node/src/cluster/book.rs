@@ -30,13 +30,14 @@ pub(crate) struct TokenRow {
 /// A name that was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NameRow {
-    /// SHA-256 of the member's ML-DSA-87 key as SubjectPublicKeyInfo, the one it joined with.
+    /// SHA-256 of the member's ML-DSA-87 key as SubjectPublicKeyInfo, the one of its last certificate.
     pub(crate) key: Digest,
     pub(crate) admitted_ms: u64,
     /// The token it came with; none for the node that founded the cluster.
     pub(crate) token: Option<String>,
-    /// Serial numbers of certificates that may still hold, the latest last, with their end.
-    pub(crate) certificates: Vec<(String, u64)>,
+    /// When its last certificate ends.
+    #[serde(default)]
+    pub(crate) ends_ms: u64,
     /// An operator took the name back: its certificates are revoked, and another node may have it.
     pub(crate) removed_ms: Option<u64>,
 }
@@ -64,6 +65,11 @@ pub(crate) enum Refused {
     NameTaken(String),
     #[error("the cluster has given as many names as it may")]
     Full,
+    /// Removed, another key, or expired: not told apart.
+    #[error(
+        "this is not the key of a member whose certificate would still hold: have the name taken out with `caxton cluster remove`, and join anew with a token"
+    )]
+    NotTheHolder,
 }
 
 /// There are as many tokens as there may be.
@@ -122,17 +128,16 @@ impl Book {
             key: *key,
             admitted_ms: now_ms,
             token,
-            certificates: Vec::new(),
+            ends_ms: 0,
             removed_ms: None,
         };
         self.names.insert(name.to_owned(), row);
     }
 
-    /// Notes a certificate, and forgets those that have ended.
-    pub(crate) fn issued(&mut self, now_ms: u64, name: &str, serial: String, not_after_ms: u64) {
+    /// Notes the key of a member's latest certificate, and when that ends.
+    pub(crate) fn issued(&mut self, name: &str, key: &Digest, ends_ms: u64) {
         if let Some(row) = self.names.get_mut(name) {
-            row.certificates.retain(|(_, ends_ms)| *ends_ms > now_ms);
-            row.certificates.push((serial, not_after_ms));
+            (row.key, row.ends_ms) = (*key, ends_ms);
         }
     }
 
@@ -143,14 +148,29 @@ impl Book {
             .is_some_and(|row| row.removed_ms.is_none())
     }
 
-    /// Takes a name back. Answers the certificates that are to be revoked; `None` where there is none such.
-    pub(crate) fn remove(&mut self, now_ms: u64, name: &str) -> Option<Vec<(String, u64)>> {
-        let row = self.names.get_mut(name)?;
-        if row.removed_ms.is_some() {
-            return None;
-        }
+    /// Whether this is the key of the member's latest certificate, and that has not ended.
+    pub(crate) fn is_holder(&self, now_ms: u64, name: &str, key: &Digest) -> Result<(), Refused> {
+        let row = self.names.get(name).ok_or(Refused::NotTheHolder)?;
+        let holds = row.removed_ms.is_none() && row.key == *key && now_ms < row.ends_ms;
+        holds.then_some(()).ok_or(Refused::NotTheHolder)
+    }
+
+    /// Takes a name back; false where it is no member's.
+    pub(crate) fn remove(&mut self, now_ms: u64, name: &str) -> bool {
+        let row = self.names.get_mut(name);
+        let Some(row) = row.filter(|row| row.removed_ms.is_none()) else {
+            return false;
+        };
         row.removed_ms = Some(now_ms);
-        Some(row.certificates.clone())
+        true
+    }
+
+    /// The members, or those who were removed.
+    pub(crate) fn names(&self, removed: bool) -> Vec<String> {
+        let rows = self.names.iter();
+        rows.filter(|(_, row)| row.removed_ms.is_some() == removed)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Adds a token; those that have long expired make room.
@@ -205,6 +225,7 @@ mod tests {
                     Refused::UsedUp => "used up",
                     Refused::NameTaken(_) => "name taken",
                     Refused::Full => "full",
+                    Refused::NotTheHolder => "not the holder",
                 }
             }
         };
@@ -236,13 +257,26 @@ mod tests {
         let mut book = book(5);
         book.found(1, "a", &KEY);
         check(&mut book, 1, ("t", &SECRET), ("a", &KEY), "name taken");
-        book.issued(1, "a", "01".to_owned(), 50);
-        book.issued(60, "a", "02".to_owned(), 90);
-        assert_eq!(book.remove(61, "a"), Some(vec![("02".to_owned(), 90)]));
+        assert!(book.remove(61, "a"));
         assert!(!book.is_member("a"));
-        assert_eq!(book.remove(62, "a"), None);
+        assert!(!book.remove(62, "a"));
+        assert_eq!(book.names(true), ["a"]);
         check(&mut book, 63, ("t", &SECRET), ("a", &OTHER), "ok");
         assert!(book.is_member("a"));
+    }
+
+    #[test]
+    fn a_member_is_known_by_the_key_of_its_last_certificate_while_that_holds() {
+        let mut book = book(1);
+        check(&mut book, 1, ("t", &SECRET), ("a", &KEY), "ok");
+        book.issued("a", &OTHER, 50);
+        let not = Err(Refused::NotTheHolder);
+        assert_eq!(book.is_holder(49, "a", &OTHER), Ok(()));
+        assert_eq!(book.is_holder(49, "a", &KEY), not);
+        assert_eq!(book.is_holder(50, "a", &OTHER), not);
+        assert_eq!(book.is_holder(49, "b", &OTHER), not);
+        book.remove(40, "a");
+        assert_eq!(book.is_holder(49, "a", &OTHER), not);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use caxton_mesh::{Credentials, PeerName, join::Admitted};
@@ -141,11 +142,11 @@ pub(crate) struct Membership {
 
 impl Membership {
     /// What lies in the folder; none where nothing was joined.
-    pub(crate) fn read(data: &Path) -> Result<Option<Self>, IdentityError> {
+    pub(crate) fn read(data: &Path, now: SystemTime) -> Result<Option<Self>, IdentityError> {
         let Some(folder) = Self::folder(data)? else {
             return Ok(None);
         };
-        let held = read_state(data)?.ok_or_else(|| IdentityError::Content {
+        let held = read_state(data, now)?.ok_or_else(|| IdentityError::Content {
             path: data.join(PKI).join(STATE),
             reason: "it is gone; remove `pki/member` and join again".to_owned(),
         })?;
@@ -247,10 +248,10 @@ pub(crate) fn forget(data: &Path) -> Result<(), IdentityError> {
 }
 
 /// What the CA last said, as far as it is known here; none on a node that never heard it.
-pub(crate) fn read_state(data: &Path) -> Result<Option<Held>, IdentityError> {
+pub(crate) fn read_state(data: &Path, now: SystemTime) -> Result<Option<Held>, IdentityError> {
     let path = data.join(PKI).join(STATE);
     match fs::read(&path) {
-        Ok(bytes) => state::own(&bytes)
+        Ok(bytes) => state::own(&bytes, now)
             .map(Some)
             .map_err(|error| content(&path, &error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Mode},
     identity::{IdentityError, read_text, refuse_exposed, write_file},
     ready::Secret,
+    security,
 };
 
 /// The node is no member, and was not made one. What was on the disk is as it was.
@@ -81,16 +82,19 @@ pub(crate) async fn membership(
     token: Option<&Secret>,
     now: SystemTime,
 ) -> Result<Option<Membership>, JoinClusterError> {
-    if let Some(membership) = Membership::read(data)? {
-        return Ok(Some(membership));
-    }
-    if config.mesh.join.0.is_empty() {
-        return Ok(None);
-    }
-    if data.join("pki").join("mesh-root.pem").exists() {
+    let joins = !config.mesh.join.0.is_empty();
+    // A production node has the other members in its settings, and finds them there again.
+    let founds = config.node.mode == Mode::Development;
+    if joins && founds && security::authority_folder(data).exists() {
         return Err(JoinClusterError::Founder {
             data: data.to_owned(),
         });
+    }
+    if let Some(membership) = Membership::read(data, now)? {
+        return Ok(Some(membership));
+    }
+    if !joins {
+        return Ok(None);
     }
     let seeds = look_up(&config.mesh.join.0).await?;
     let token: JoinToken = match token {

@@ -3,15 +3,20 @@
 //! - `home`: what of it lies on the disk
 //! - `book`: which tokens and which members there are (pure)
 //! - `state`: what the CA says to the whole cluster under its signature (pure)
-//! - `authority`: lets others join and renews their certificates; on nodes with the ca role
+//! - `ca`: lets others join, renews their certificates, changes the authority; on the node that holds it
+//! - `door`: what a stranger meets who wants to join
 //! - `joining`: becoming a member at the first start
 //! - `service`: what other members ask of this node
-//! - `start`: opens the mesh; what it tells of the node; renewal and fresh keys in time
+//! - `start`: opens the mesh and ends this node's part in it
+//! - `attend`: what is done while it runs; `renewing`: fresh certificates in time
 
-pub(crate) mod authority;
+pub(crate) mod attend;
 pub(crate) mod book;
+pub(crate) mod ca;
+pub(crate) mod door;
 pub(crate) mod home;
 pub(crate) mod joining;
+mod renewing;
 pub(crate) mod service;
 pub(crate) mod start;
 pub(crate) mod state;

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    authority::{Ca, RenewRequest},
+    ca::{Ca, RenewRequest},
     state::Held,
 };
 use crate::environment::Environment;

@@ -1,8 +1,6 @@
-//! Opens the mesh and attends to it: what it tells of this node, certificates renewed in time, fresh keys for
-//! connections, members kept for the next start.
+//! Opens the mesh, with the authority where this node holds it, and ends this node's part in the cluster.
 
 use std::{
-    collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
@@ -10,43 +8,33 @@ use std::{
     time::Duration,
 };
 
-use caxton_actors::{ca::Certificates as _, ports::unix_ms};
 use caxton_mesh::{
-    CallError, Mesh, MeshConfig, OpenMeshError, PeerName, Trust, Wire,
-    join::{Admitted, Door, refresh},
-    membership::{Facts, State},
+    CallError, Mesh, MeshConfig, OpenMeshError, Trust, Wire,
+    join::{Door, refresh},
     root_hash,
 };
-use caxton_pki::{CertificateRequest, Purpose, VerifyChainError};
-use tokio::{sync::watch, time::Instant};
+use caxton_pki::{CertificateSummary, ServerName};
+use tokio::sync::watch;
 
 use super::{
-    authority::{BookError, Ca, CaDoor, RenewRequest, Seat, Signpost, authorities},
-    home::{self, Keys, Membership},
+    attend::RENEW_TIMEOUT,
+    ca::{Ca, CaServiceError, Seat},
+    door::{CaDoor, Signpost, authorities},
+    home::{self, Membership},
     joining::OpenDoor,
-    service::{Calls, LEAVE, RENEW, STATE},
-    state::{self, Held, StateError},
+    service::{Calls, LEAVE},
+    state::Held,
 };
 use crate::{
-    app::App,
     config::{Config, Mode},
     environment::Environment,
     identity::{Identity, IdentityError},
+    security::{self, CaError, CaFolder, CaView, Passphrase, PassphraseError},
     store::Store,
 };
 
 /// Ports that a development node tries beyond the default.
 const PORTS_TRIED: u16 = 100;
-/// The fact that a node issues certificates.
-pub(crate) const CA_FACT: &str = "ca";
-/// The fact of what a node has heard of the CA.
-const STATE_FACT: &str = "state";
-/// How long a member may take to hand over what the CA says.
-const STATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a node looks at what it tells of itself.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How long a node with the ca role may take for a certificate.
-const RENEW_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the token lives that a development node leaves for its neighbours.
 const NEIGHBOUR_TOKEN: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How many neighbours it lets in.
@@ -69,17 +57,43 @@ pub enum StartClusterError {
     /// The socket cannot be used.
     #[error(transparent)]
     Open(#[from] OpenMeshError),
-    /// The CA's book cannot be read.
+    /// The CA does not work.
     #[error("{0}")]
-    Book(String),
+    Ca(String),
+    /// The authority in this node's folder cannot be used.
+    #[error(transparent)]
+    Authority(#[from] CaError),
+    /// Its keys do not open without one.
+    #[error(
+        "the keys of the authority in `{0}` lie under a passphrase: put it into a file that is its owner's alone, and name that with security.ca_passphrase_file"
+    )]
+    NoPassphrase(PathBuf),
+    /// The passphrase cannot be read.
+    #[error("security.ca_passphrase_file: {0}")]
+    Passphrase(#[from] PassphraseError),
+    /// The node's certificate is for another name.
+    #[error(
+        "the certificate in `{data}` is for the node `{certified}`, not `{wanted}`: set node.name, or --name {certified}"
+    )]
+    OtherName {
+        /// The folder.
+        data: PathBuf,
+        /// Whose it is.
+        certified: String,
+        /// What the node is called.
+        wanted: String,
+    },
     /// A file of the node cannot be read or written.
     #[error(transparent)]
     File(#[from] IdentityError),
 }
 
-impl From<BookError> for StartClusterError {
-    fn from(error: BookError) -> Self {
-        Self::Book(error.to_string())
+impl From<CaServiceError> for StartClusterError {
+    fn from(error: CaServiceError) -> Self {
+        match error {
+            CaServiceError::Authority(error) => Self::Authority(error),
+            other => Self::Ca(other.to_string()),
+        }
     }
 }
 
@@ -90,10 +104,10 @@ pub(crate) struct Cluster {
     pub(crate) ca: Option<Arc<Ca>>,
     pub(crate) name: String,
     /// What the CA says to the whole cluster, the newest that was heard.
-    held: watch::Receiver<Arc<Held>>,
+    pub(super) held: watch::Receiver<Arc<Held>>,
     /// Where a node that is not the CA puts what it has heard.
-    hear: Option<watch::Sender<Arc<Held>>>,
-    data: PathBuf,
+    pub(super) hear: Option<watch::Sender<Arc<Held>>>,
+    pub(super) data: PathBuf,
     _door: Option<OpenDoor>,
 }
 
@@ -127,17 +141,27 @@ pub(crate) async fn start(
     let mut seeds = home::seeds(data);
     let socket = listen(config, notes)?;
     let advertise = advertise(config, &socket, &mut seeds).await?;
-    let earlier = home::read_state(data)?;
-    let ca = match identity.authorities(earlier.as_ref().map(|held| &held.bundle))? {
-        Some(authorities) => {
+    let certified = credentials.id().name();
+    if certified != config.node.name.as_str() {
+        return Err(StartClusterError::OtherName {
+            data: data.to_owned(),
+            certified: certified.to_owned(),
+            wanted: config.node.name.to_string(),
+        });
+    }
+    let earlier = home::read_state(data, environment.now())?;
+    let ca = match authority(config, data).await? {
+        Some(folder) => {
             let seat = Seat {
                 cluster: cluster.clone(),
+                founder: certified.to_owned(),
+                hosts: hosts(config, data, advertise, environment)?,
                 lifetime: config.security.certificate_lifetime,
                 data: data.to_owned(),
                 store: Arc::clone(store),
                 environment: Arc::clone(environment),
             };
-            Some(Ca::open(authorities, seat, credentials.id().name()).await?)
+            Some(Ca::open(folder, seat).await?)
         }
         None => None,
     };
@@ -180,6 +204,7 @@ pub(crate) async fn start(
     let mut left = None;
     if let Some(ca) = &ca {
         ca.attach(&mesh);
+        super::renewing::for_hosts(identity, ca, &mesh, environment.now()).await;
         if config.node.mode == Mode::Development {
             let made = ca
                 .token_create(NEIGHBOUR_TOKEN, NEIGHBOURS_MAX, "this machine")
@@ -196,6 +221,51 @@ pub(crate) async fn start(
         data: data.to_owned(),
         _door: left,
     }))
+}
+
+/// What the API of the node that holds the authority is called: what was said when the cluster was founded, and
+/// the addresses at which it is now.
+fn hosts(
+    config: &Config,
+    data: &Path,
+    advertise: SocketAddr,
+    environment: &Environment,
+) -> Result<Vec<ServerName<'static>>, StartClusterError> {
+    let membership = Membership::read(data, environment.now())?;
+    let leaf = membership.and_then(|membership| membership.web_chain.into_iter().next());
+    let said = leaf.and_then(|leaf| CertificateSummary::parse(&leaf).ok());
+    let said = said.map(|leaf| leaf.hosts).unwrap_or_default();
+    let names = said
+        .into_iter()
+        .filter(|host| host.parse::<IpAddr>().is_err());
+    let here = [advertise.ip(), config.api.listen.ip()];
+    let here = here
+        .into_iter()
+        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    let mut hosts: Vec<ServerName<'static>> = names
+        .filter(|name| name != "localhost")
+        .filter_map(|name| ServerName::try_from(name).ok())
+        .chain(here.map(ServerName::from))
+        .collect();
+    hosts.dedup();
+    Ok(hosts)
+}
+
+/// The authority in the node's folder, opened; none where there is none.
+async fn authority(config: &Config, data: &Path) -> Result<Option<CaFolder>, StartClusterError> {
+    let folder = security::authority_folder(data);
+    let Some(view) = CaView::find(&folder)? else {
+        return Ok(None);
+    };
+    let passphrase = match (&config.security.ca_passphrase_file, view.is_sealed()) {
+        (_, false) => None,
+        (None, true) => return Err(StartClusterError::NoPassphrase(folder)),
+        (Some(path), true) => Some(Passphrase::from_file(path)?),
+    };
+    // A second of processor time for the passphrase.
+    let opened = tokio::task::spawn_blocking(move || CaFolder::open(&folder, passphrase)).await;
+    let opened = opened.map_err(|stopping| StartClusterError::Ca(stopping.to_string()))?;
+    Ok(Some(opened?))
 }
 
 /// What was heard, or something newer where its revocation lists are past their time: with such lists nobody
@@ -297,238 +367,6 @@ async fn advertise(
     let ip = seeds.iter().find_map(route);
     ip.map(|ip| SocketAddr::new(ip, bound.port()))
         .ok_or(StartClusterError::Nowhere(bound))
-}
-
-/// Attends to the mesh until the node stops.
-pub(crate) async fn attend(app: Arc<App>) {
-    let Some(cluster) = &app.cluster else {
-        return;
-    };
-    let mut tell = tokio::time::interval(TELL_EVERY);
-    let rotation = app.config.mesh.key_rotation_interval;
-    let mut rekeyed = Instant::now();
-    let mut kept = (Vec::new(), Vec::new());
-    let mut shown = app.identity.not_after();
-    let (mut held, mut view) = (cluster.held.clone(), cluster.mesh.view());
-    let mut applied = Applied::default();
-    held.mark_changed();
-    loop {
-        tokio::select! {
-            () = app.stop.cancelled() => return,
-            () = app.identity.renewal_wanted() => renew(&app, cluster).await,
-            Ok(()) = held.changed() => {
-                let now = Arc::clone(&held.borrow_and_update());
-                applied.apply(&cluster.mesh, &now).await;
-            }
-            Ok(()) = view.changed() => {
-                view.mark_unchanged();
-                hear(&app, cluster).await;
-                continue;
-            }
-            _ = tell.tick() => {
-                if let Some(ca) = &cluster.ca
-                    && let Err(error) = ca.renew_lists()
-                {
-                    tracing::error!(%error, "the revocation lists could not be renewed");
-                }
-                hear(&app, cluster).await;
-            }
-        }
-        if let Err(error) = cluster.mesh.tell(facts(&app, cluster)) {
-            tracing::error!(%error, "this node's facts are not told");
-        }
-        keep(cluster, &mut kept);
-        let ends = app.identity.not_after();
-        if ends != shown {
-            shown = ends;
-            if let Some(credentials) = app.identity.credentials() {
-                cluster.mesh.replace_credentials(credentials);
-            }
-            cluster.mesh.rekey();
-            rekeyed = Instant::now();
-        } else if rekeyed.elapsed() >= rotation {
-            rekeyed = Instant::now();
-            cluster.mesh.rekey();
-        }
-    }
-}
-
-/// What of the cluster's state the mesh has been told.
-#[derive(Debug, Default)]
-struct Applied {
-    members: BTreeSet<String>,
-    removed: BTreeSet<String>,
-}
-
-impl Applied {
-    async fn apply(&mut self, mesh: &Mesh, held: &Held) {
-        mesh.trust().replace(held.bundle.mesh_roots().to_vec());
-        mesh.trust()
-            .replace_lists(held.bundle.revocations().clone());
-        for name in &held.state.removed {
-            if self.removed.insert(name.clone()) {
-                self.members.remove(name);
-                if **name == **mesh.name() {
-                    tracing::error!("this node was removed from its cluster");
-                } else {
-                    mesh.remove(name.as_str().into()).await;
-                }
-            }
-        }
-        for name in &held.state.members {
-            if **name != **mesh.name() && self.members.insert(name.clone()) {
-                self.removed.remove(name);
-                mesh.admit(name.as_str().into()).await;
-            }
-        }
-    }
-}
-
-/// Fetches what the CA says from a member that has heard more of it.
-async fn hear(app: &App, cluster: &Cluster) {
-    let Some(hear) = &cluster.hear else {
-        return;
-    };
-    let view = cluster.mesh.view().borrow().clone();
-    let own = cluster.held.borrow().state.version;
-    let ahead = view
-        .members
-        .iter()
-        .filter(|member| !member.is_own && member.is_connected)
-        .filter_map(|member| {
-            let version = state::version_of(member.facts.get(STATE_FACT)?)?;
-            (version > own).then(|| (version, Arc::clone(&member.name)))
-        })
-        .max();
-    let Some((_, member)) = ahead else {
-        return;
-    };
-    let answer = cluster
-        .mesh
-        .call(&member, STATE, Vec::new(), STATE_TIMEOUT)
-        .await;
-    let held = Arc::clone(&cluster.held.borrow());
-    let peer = &*member;
-    match answer.map(|bytes| held.next(&bytes, app.environment.now())) {
-        Ok(Ok(Some(newer))) => match home::write_state(&cluster.data, &newer) {
-            Ok(()) => {
-                hear.send_replace(Arc::new(newer));
-            }
-            Err(error) => tracing::error!(%error, "the cluster's state could not be kept"),
-        },
-        Ok(Ok(None)) => {}
-        Ok(Err(error)) => tracing::warn!(peer, %error, "the cluster's state is refused"),
-        Err(error) => tracing::debug!(peer, %error, "the cluster's state was not heard"),
-    }
-}
-
-/// What this node tells of itself.
-fn facts(app: &App, cluster: &Cluster) -> Facts {
-    let routes = app.tree.gateway.routes().all();
-    let running = routes.iter().filter(|port| port.is_up()).count();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("0").to_owned();
-    let mut facts = Facts::from([
-        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("api".to_owned(), app.about.address.to_string()),
-        ("agents".to_owned(), running.to_string()),
-        ("load".to_owned(), load),
-        (
-            "certificate".to_owned(),
-            unix_ms(app.identity.not_after()).to_string(),
-        ),
-    ]);
-    facts.insert(STATE_FACT.to_owned(), cluster.held.borrow().mark());
-    if cluster.ca.is_some() {
-        facts.insert(CA_FACT.to_owned(), "1".to_owned());
-    }
-    facts
-}
-
-/// Keeps who is there for the next start, when it has changed.
-fn keep(cluster: &Cluster, kept: &mut (Vec<SocketAddr>, Vec<PeerName>)) {
-    let view = cluster.mesh.view().borrow().clone();
-    let there = view
-        .members
-        .iter()
-        .filter(|member| member.state != State::Left && !member.is_own);
-    let (addresses, names): (Vec<_>, Vec<_>) = there
-        .filter_map(|member| Some((member.address?, Arc::clone(&member.name))))
-        .unzip();
-    let now = (addresses, names);
-    // Nobody in sight says nothing about who belongs to the cluster.
-    if now == *kept || now.0.is_empty() {
-        return;
-    }
-    match home::keep_members(&cluster.data, &now.0, &now.1) {
-        Ok(()) => *kept = now,
-        Err(error) => tracing::warn!(%error, "the members could not be kept for the next start"),
-    }
-}
-
-/// Asks the nodes with the ca role, one after the other, for certificates to fresh keys.
-async fn renew(app: &App, cluster: &Cluster) {
-    let view = cluster.mesh.view().borrow().clone();
-    let members: Vec<PeerName> = authorities(&view.members)
-        .map(|member| Arc::clone(&member.name))
-        .collect();
-    for member in &members {
-        match renew_with(app, cluster, member).await {
-            Ok(()) => {
-                tracing::info!(ca = &**member, "the node's certificates were renewed");
-                return;
-            }
-            Err(error) => tracing::warn!(ca = &**member, %error, "no certificate"),
-        }
-    }
-    let tried = members.len();
-    tracing::warn!(tried, "the certificate is not renewed; it is tried again");
-}
-
-#[derive(Debug, thiserror::Error)]
-enum RenewError {
-    #[error(transparent)]
-    Call(#[from] CallError),
-    #[error(transparent)]
-    File(#[from] IdentityError),
-    #[error(transparent)]
-    Request(#[from] caxton_pki::RequestError),
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error("the certificate does not hold")]
-    Chain(#[from] VerifyChainError),
-    #[error("there is no certificate in the answer")]
-    Nothing,
-    #[error("the answer is malformed")]
-    Malformed(#[from] postcard::Error),
-}
-
-async fn renew_with(app: &App, cluster: &Cluster, ca: &PeerName) -> Result<(), RenewError> {
-    let keys = Keys::make()?;
-    let request = RenewRequest {
-        mesh_request: CertificateRequest::encode(&keys.mesh)?,
-        web_request: CertificateRequest::encode(&keys.web)?,
-    };
-    let body = postcard::to_allocvec(&request)?;
-    let answer = cluster.mesh.call(ca, RENEW, body, RENEW_TIMEOUT).await?;
-    let granted: Admitted = postcard::from_bytes(&answer)?;
-    let held = Arc::clone(&cluster.held.borrow());
-    let held = match held.next(&granted.state, app.environment.now())? {
-        Some(newer) => newer,
-        None => (*held).clone(),
-    };
-    let membership = Membership::from_admitted(granted, keys, held.clone());
-    let (leaf, others) = membership
-        .mesh_chain
-        .split_first()
-        .ok_or(RenewError::Nothing)?;
-    let now = app.environment.now();
-    held.bundle.verify(leaf, others, now, Purpose::MeshClient)?;
-    app.identity.adopt(&membership)?;
-    if let Some(hear) = &cluster.hear {
-        hear.send_replace(Arc::new(held));
-    }
-    Ok(())
 }
 
 impl Cluster {

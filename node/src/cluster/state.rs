@@ -1,11 +1,15 @@
 //! What the CA says to the whole cluster, under its signature: whom to trust, what was taken back, who
 //! belongs to it. Any member may carry it to any other, and none can change it. Pure.
 
-use std::time::SystemTime;
+use std::{
+    fmt,
+    str::FromStr,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use caxton_pki::{
-    IssuerId, RevocationStatus, TrustBundle, TrustBundleError, fingerprint, issued_by,
-    statement_issuer,
+    CertificateDer, CertificateSummary, IssuerId, RevocationStatus, TrustBundle, TrustBundleError,
+    fingerprint, issued_by, statement_issuer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,12 +41,47 @@ struct Signed {
     signature: Vec<u8>,
 }
 
+/// Which of two states is the later one.
+///
+/// SECURITY: the age of the authority that signed comes first. Who has stolen the key of one can sign any
+/// version, but has no say once a root has certified the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// From when on the authority's certificate holds, in Unix seconds.
+    since_s: u64,
+    version: u64,
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.since_s, self.version)
+    }
+}
+
+/// A text is no rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ParseRankError;
+
+impl FromStr for Rank {
+    type Err = ParseRankError;
+
+    /// The rank in a mark that another node tells, or a rank by itself.
+    fn from_str(mark: &str) -> Result<Self, Self::Err> {
+        let mut parts = mark.split('.').map(str::parse);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(since_s)), Some(Ok(version))) => Ok(Self { since_s, version }),
+            _ => Err(ParseRankError),
+        }
+    }
+}
+
 /// A state that was checked, with the bytes that prove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) state: State,
     pub(crate) bundle: TrustBundle,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) rank: Rank,
 }
 
 /// A state is not one, or is not to be taken. What is held stays.
@@ -58,6 +97,8 @@ pub(crate) enum StateError {
     OtherCluster,
     #[error("no root of the state is the one that was expected")]
     OtherRoot,
+    #[error("no root that is trusted now vouches for a root of the state")]
+    Root,
     #[error("the state's number is that of the one held, and it says something else")]
     Conflict,
 }
@@ -93,25 +134,71 @@ fn parse(bytes: &[u8]) -> Result<(State, TrustBundle, Signed), StateError> {
     Ok((state, bundle, signed))
 }
 
-/// Who signed, if it is one of the authorities of `trusted` that was not taken back.
-fn signer(signed: &Signed, trusted: &TrustBundle, now: SystemTime) -> Result<IssuerId, StateError> {
-    let issuers = trusted.intermediates();
-    let found = statement_issuer(issuers, CONTEXT, &signed.state, &signed.signature, now)
+/// Who of `authorities` signed, and from when on its certificate holds. `trusted` must not have taken it back.
+fn signer(
+    signed: &Signed,
+    authorities: &[CertificateDer<'static>],
+    trusted: &TrustBundle,
+    now: SystemTime,
+) -> Result<(IssuerId, u64), StateError> {
+    let found = statement_issuer(authorities, CONTEXT, &signed.state, &signed.signature, now)
         .ok_or(StateError::Signature)?;
-    let authorities = || issuers.iter().chain(trusted.mesh_roots());
-    let revoked = issuers
-        .iter()
-        .filter(|issuer| IssuerId::of(issuer) == Ok(found))
-        .any(|issuer| {
-            authorities().any(|above| {
-                let status = trusted.revocations().status(issuer, above, now);
-                matches!(status, RevocationStatus::Revoked { .. })
-            })
-        });
-    if revoked {
+    let own = || {
+        let is_own = |one: &&CertificateDer<'static>| IssuerId::of(one) == Ok(found);
+        authorities.iter().filter(is_own)
+    };
+    if own().any(|one| is_revoked(one, trusted, now)) {
         return Err(StateError::Signature);
     }
-    Ok(found)
+    Ok((found, own().map(since).max().unwrap_or_default()))
+}
+
+fn is_revoked(certificate: &CertificateDer<'_>, trusted: &TrustBundle, now: SystemTime) -> bool {
+    let roots = trusted.mesh_roots().iter();
+    let mut above = roots.chain(trusted.intermediates());
+    above.any(|above| {
+        let status = trusted.revocations().status(certificate, above, now);
+        matches!(status, RevocationStatus::Revoked { .. })
+    })
+}
+
+fn since(certificate: &CertificateDer<'static>) -> u64 {
+    CertificateSummary::parse(certificate)
+        .ok()
+        .and_then(|summary| summary.not_before.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Whether a root that is trusted now signed the certificate.
+fn is_under(certificate: &CertificateDer<'_>, trusted: &TrustBundle) -> bool {
+    let mut roots = trusted.mesh_roots().iter();
+    roots.any(|root| issued_by(certificate, root))
+}
+
+/// Whether roots that are trusted now vouch for those that `offered` brings.
+///
+/// SECURITY: an authority can sign a state and cannot make a root. A new root comes with a new intermediate that the
+/// old root certified as well, which nobody without the old root's key can make; one that was known before
+/// does not count, since whoever has its key could put any root above it.
+fn vouched(trusted: &TrustBundle, offered: &TrustBundle, now: SystemTime) -> bool {
+    let known = |id: &IssuerId| {
+        let mut held = trusted.intermediates().iter();
+        held.any(|one| IssuerId::of(one) == Ok(*id))
+    };
+    let is_vouched = |root: &CertificateDer<'static>| {
+        let all = || offered.intermediates().iter();
+        all().filter(|one| issued_by(one, root)).any(|below| {
+            let Ok(id) = IssuerId::of(below) else {
+                return false;
+            };
+            let mut same = all().filter(|one| IssuerId::of(one) == Ok(id));
+            !known(&id) && same.any(|one| is_under(one, trusted) && !is_revoked(one, trusted, now))
+        })
+    };
+    let mut roots = offered.mesh_roots().iter();
+    let mut web = offered.web_roots().iter();
+    roots.all(|root| trusted.mesh_roots().contains(root) || is_vouched(root))
+        && web.all(|root| trusted.web_roots().contains(root))
 }
 
 /// The first state of a node that joins: it knows the root's SHA-256 and nothing else. An
@@ -122,70 +209,97 @@ pub(crate) fn first(bytes: &[u8], root: &[u8; 32], now: SystemTime) -> Result<He
     let root = roots
         .find(|known| fingerprint(known).as_bytes() == root)
         .ok_or(StateError::OtherRoot)?;
-    let found = signer(&signed, &bundle, now)?;
+    let (found, since_s) = signer(&signed, bundle.intermediates(), &bundle, now)?;
     // SECURITY: a member could put roots and authorities of its own beside the real ones.
     let mut authorities = bundle.intermediates().iter();
     if !authorities.any(|one| IssuerId::of(one) == Ok(found) && issued_by(one, root)) {
         return Err(StateError::Signature);
     }
-    Ok(Held {
-        state,
-        bundle,
-        bytes: bytes.to_vec(),
-    })
+    Ok(held(state, bundle, bytes, since_s))
 }
 
 /// The state on this node's own disk, where it lies among its keys. Its signature is not asked for: who can
 /// write there has the node.
-pub(crate) fn own(bytes: &[u8]) -> Result<Held, StateError> {
-    let (state, bundle, _) = parse(bytes)?;
-    Ok(Held {
+pub(crate) fn own(bytes: &[u8], now: SystemTime) -> Result<Held, StateError> {
+    let (state, bundle, signed) = parse(bytes)?;
+    // One that has ended meanwhile is older than any that signs now.
+    let found = signer(&signed, bundle.intermediates(), &bundle, now);
+    let since_s = found.map_or(0, |(_, since_s)| since_s);
+    Ok(held(state, bundle, bytes, since_s))
+}
+
+fn held(state: State, bundle: TrustBundle, bytes: &[u8], since_s: u64) -> Held {
+    let version = state.version;
+    Held {
         state,
         bundle,
         bytes: bytes.to_vec(),
-    })
+        rank: Rank { since_s, version },
+    }
 }
 
 impl Held {
-    /// The state that is held from now on, when `bytes` are a newer one; none when they are older or the same.
+    /// The state that is held from now on, when `bytes` are a later one; none when they are older or the same.
     ///
-    /// SECURITY: signed by an authority that is trusted *now*, before anything that the state itself brings.
+    /// SECURITY: signed by an authority under a root that is trusted *now*, before anything that the state itself
+    /// brings.
     pub(crate) fn next(&self, bytes: &[u8], now: SystemTime) -> Result<Option<Self>, StateError> {
         let (state, offered, signed) = parse(bytes)?;
         if state.cluster != self.state.cluster {
             return Err(StateError::OtherCluster);
         }
-        if state.version < self.state.version {
+        let brought = offered.intermediates().iter();
+        let brought = brought.filter(|one| is_under(one, &self.bundle)).cloned();
+        let authorities: Vec<_> = self
+            .bundle
+            .intermediates()
+            .iter()
+            .cloned()
+            .chain(brought)
+            .collect();
+        let (_, since_s) = signer(&signed, &authorities, &self.bundle, now)?;
+        let version = state.version;
+        let rank = Rank { since_s, version };
+        if rank < self.rank {
             return Ok(None);
         }
-        signer(&signed, &self.bundle, now)?;
-        if state.version == self.state.version {
+        if rank == self.rank {
             return match state == self.state {
                 true => Ok(None),
                 false => Err(StateError::Conflict),
             };
+        }
+        if !vouched(&self.bundle, &offered, now) {
+            return Err(StateError::Root);
         }
         // Lists that are newer here than there stay.
         let bundle = self
             .bundle
             .replaced_by(offered)
             .map_err(StateError::Bundle)?;
-        Ok(Some(Self {
-            state,
-            bundle,
-            bytes: bytes.to_vec(),
-        }))
+        Ok(Some(held(state, bundle, bytes, since_s)))
     }
 
-    /// What it is known by: version and the beginning of its hash.
+    /// What it is known by: rank and the beginning of its hash.
     pub(crate) fn mark(&self) -> String {
         let hash = fingerprint(&self.bytes).to_string();
         let start: String = hash.chars().take(16).collect();
-        format!("{}.{start}", self.state.version)
+        format!("{}.{start}", self.rank)
+    }
+
+    /// Whether a chain is by the newest authority of this state, so that it outlives the older ones.
+    pub(crate) fn is_newest(&self, chain: &[CertificateDer<'static>]) -> bool {
+        let intermediates = self.bundle.intermediates();
+        // Of those that were made in one second any will do.
+        let newest = intermediates.iter().map(since).max();
+        let mut of_newest = intermediates
+            .iter()
+            .filter(|one| Some(since(one)) == newest);
+        chain
+            .first()
+            .is_none_or(|leaf| of_newest.any(|one| issued_by(leaf, one)))
     }
 }
 
-/// The version in a mark that another node tells; none in what is no mark.
-pub(crate) fn version_of(mark: &str) -> Option<u64> {
-    mark.split_once('.')?.0.parse().ok()
-}
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ words! {
     enum Mode {
         /// One person on one machine: loopback only, a CA of its own, keys on this disk.
         Development = "development",
-        /// Certificates come from the operator's CA; nothing is made up.
+        /// Member of a cluster that was founded with a passphrase, or alone with certificates of the operator's CA.
         Production = "production",
     }
 }
@@ -187,11 +187,13 @@ section! {
     /// Certificates of the cluster's own CA.
     pub struct Security in "security." {
         /// How long a node's certificate holds.
-        certificate_lifetime: Duration = "90d", duration(mins(1), hours(24 * 398));
+        certificate_lifetime: Duration = "90d", duration(mins(1), hours(24 * 100));
         /// How long before its end a certificate is replaced.
-        renew_before: Duration = "30d", duration(secs(10), hours(24 * 397));
+        renew_before: Duration = "30d", duration(secs(10), hours(24 * 99));
         /// How often the node looks at its certificate.
         check_interval: Duration = "1m", duration(secs(1), hours(24));
+        /// The file with the passphrase of the authority that lies in this node's folder.
+        ca_passphrase_file: Option<PathBuf> = "", path;
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     problem::{Answer, Failure},
     streams::{self, Next, Source},
 };
-use crate::cluster::start::{CA_FACT, Cluster};
+use crate::cluster::{attend::CA_FACT, start::Cluster};
 
 /// This node's part in a cluster.
 pub(super) fn part<'a>(node: &'a Permitted<'_>) -> Answer<&'a Cluster> {
@@ -61,7 +61,7 @@ pub(super) async fn get_cluster(
         suspect: count(suspect),
         down: count(down),
         mesh_address: cluster.mesh.advertised().to_string(),
-        ca_fingerprint: node.identity.ca_fingerprint(),
+        ca_fingerprint: node.identity.roots().fingerprint,
         is_ca: cluster.ca.is_some(),
         local_health: view.local_health,
         gossip_restarts: view.gossip_restarts,
@@ -141,7 +141,7 @@ pub(super) async fn remove_member(
     }
 }
 
-fn is_the_ca() -> Failure {
+pub(super) fn is_the_ca() -> Failure {
     let detail = "this node is the CA: without it nobody could renew a certificate".to_owned();
     Failure::new(caxton_api::codes::CONFLICT, detail)
 }

@@ -17,7 +17,7 @@ use super::{
     plane::{Permitted, Shared},
     problem::{Answer, Failure},
 };
-use crate::cluster::{authority::Ca, book::TokenRow};
+use crate::cluster::{book::TokenRow, ca::Ca};
 
 /// How long a token holds unless it is said.
 const TTL_S: u64 = 3_600;
@@ -30,7 +30,7 @@ pub(super) fn ca<'a>(node: &'a Permitted<'_>) -> Answer<&'a Ca> {
     let cluster = part(node)?;
     cluster.ca.as_deref().ok_or_else(|| {
         let view = cluster.mesh.view().borrow().clone();
-        let there: Vec<String> = crate::cluster::authority::authorities(&view.members)
+        let there: Vec<String> = crate::cluster::door::authorities(&view.members)
             .map(|member| format!("`{}`", member.name))
             .collect();
         let detail = match there.is_empty() {

@@ -21,6 +21,7 @@ mod activity;
 mod actors;
 mod agents;
 mod authenticate;
+mod authority;
 mod cluster;
 mod convert;
 mod dead_letters;

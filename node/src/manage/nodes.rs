@@ -112,7 +112,7 @@ fn shape(node: &Permitted<'_>) -> Answer<Node> {
         agents_max: about.agents_max,
         agents_max_reason: about.agents_max_reason.clone(),
         memory_bytes: resident_bytes(),
-        ca_fingerprint: node.identity.ca_fingerprint(),
+        ca_fingerprint: node.identity.roots().fingerprint,
         certificate_expires_at: rfc3339(node.identity.not_after()),
         data: about.data.clone(),
         persistent: about.persistent,

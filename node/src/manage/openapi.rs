@@ -20,7 +20,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actors, agents, cluster, dead_letters, deploy,
+    actors, agents, authority, cluster, dead_letters, deploy,
     extract::{Caller, NoQuery},
     grammar, health, join_tokens, logs, messages, metrics, nodes,
     plane::{Plane, Shared},
@@ -81,6 +81,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(cluster::stream_members))
         .routes(routes!(cluster::get_member, cluster::remove_member))
         .routes(routes!(cluster::leave_cluster))
+        .routes(routes!(authority::get_authority))
+        .routes(routes!(authority::rotate_authority))
+        .routes(routes!(authority::revoke_certificates))
         .routes(routes!(
             join_tokens::list_join_tokens,
             join_tokens::make_join_token

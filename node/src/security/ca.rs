@@ -18,7 +18,7 @@ use super::{
     keys::{Key, Protection, load},
     passphrase::Passphrase,
     refusal::CaError,
-    rows::{CaReport, certificates},
+    rows::{self, CaReport, certificates},
     state::{KeyEntry, Place, STATE_BYTES_MAX, State},
 };
 
@@ -113,10 +113,21 @@ impl CaView {
         })
     }
 
+    /// The same; none where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn find(folder: &Path) -> Result<Option<Self>, CaError> {
+        match Self::read(folder) {
+            Err(CaError::NoCa(_)) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// Its certificates, where their keys live, and its lists.
     #[must_use]
     pub fn report(&self) -> CaReport {
-        CaReport::of(&self.folder, &self.state, &self.bundle)
+        rows::report(&self.folder, &self.state, &self.bundle)
     }
 
     /// Whether its keys lie under a passphrase.
@@ -207,7 +218,7 @@ impl CaFolder {
     /// The lists have grown beyond what a bundle carries.
     pub fn report(&self) -> Result<CaReport, CaError> {
         let bundle = self.bundle()?;
-        Ok(CaReport::of(&self.folder, &self.state, &bundle))
+        Ok(rows::report(&self.folder, &self.state, &bundle))
     }
 
     /// Its trust domain.
@@ -242,10 +253,10 @@ impl CaFolder {
         self.folder.join(KEYS)
     }
 
-    /// Takes a step and writes it. On an error nothing was told; what was not written is not used either.
+    /// Takes a step and writes it; `remembered` is what stands in the history of steps, and why. On an error nothing was told; what was not written is not used either.
     pub(super) fn change<T>(
         &mut self,
-        (what, reason): (String, &str),
+        remembered: Option<(String, &str)>,
         now: SystemTime,
         step: impl FnOnce(&mut Authority, &mut State) -> Result<T, CaError>,
     ) -> Result<T, CaError> {
@@ -268,7 +279,9 @@ impl CaFolder {
         let gone = drop_keys(&mut state, &bundle);
         state.set_bundle(&bundle);
         state.forget_expired(now);
-        state.add_step(what, reason, now);
+        if let Some((what, reason)) = remembered {
+            state.add_step(what, reason, now);
+        }
         write(&self.folder, &state, &bundle)?;
         for entry in gone {
             let _left_behind = fs::remove_file(self.keys().join(entry.file()));

@@ -1,17 +1,21 @@
-//! A production cluster's beginning: its authority, and the membership of the node that holds it.
+//! A cluster's beginning: its authority, and the membership of the node that holds it.
 //!
 //! The membership is written last, in the form in which a node that joins keeps its own. A founding that was
 //! cut off is taken up where it stands.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use caxton_capabilities::id::Name;
-use caxton_pki::{AuthorityPem, CertificateRequest, SpiffeId, loopback_hosts};
+use caxton_pki::{CertificateRequest, SpiffeId, loopback_hosts};
 use serde::Serialize;
 
 use super::{
     ca::{CaFolder, Terms},
     files,
+    issuing::server_names,
     keys::Protection,
     passphrase::Passphrase,
     refusal::CaError,
@@ -19,13 +23,18 @@ use super::{
 };
 use crate::cluster::{
     home::{Keys, Membership},
-    state::{CONTEXT, Held, State, assemble},
+    state::{CONTEXT, Held, State, assemble, own},
 };
 
 /// Where the authority of a cluster lies in the data folder of the node that holds it.
-pub(crate) const FOLDER: &str = "pki/ca";
+const FOLDER: &str = "pki/ca";
 /// A node renews long before; the CA role gives what the configuration says.
-const LIFETIME: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// The folder of the authority that a node with this data holds.
+pub(crate) fn authority_folder(data: &Path) -> PathBuf {
+    data.join(FOLDER)
+}
 
 /// A cluster that was founded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,40 +51,37 @@ pub struct Founded {
     pub authority: CaReport,
 }
 
-/// Founds a cluster in the data folder of its first node.
+/// Founds a cluster in the data folder of its first node, whose HTTPS API is called by `hosts` besides loopback.
 ///
 /// # Errors
-/// The folder belongs to a member or a development node already, a name is not usable, or something cannot be
+/// The folder belongs to a member already, a name is not usable, or something cannot be
 /// made or written.
 pub fn found(
-    (data, cluster, node): (&Path, &str, &str),
+    place: (&Path, &str, &str),
+    hosts: &[String],
     passphrase: Passphrase,
     terms: Terms,
     now: SystemTime,
 ) -> Result<Founded, CaError> {
-    found_with(
-        data,
-        cluster,
-        node,
-        Protection::of(Some(passphrase)),
-        terms,
-        now,
-    )
+    let protection = Protection::of(Some(passphrase));
+    found_with(place, hosts, protection, terms, LIFETIME, now)
 }
 
-pub(super) fn found_with(
-    data: &Path,
-    cluster: &str,
-    node: &str,
+/// The same with keys under any protection, and a first certificate that holds for `lifetime`.
+pub(crate) fn found_with(
+    (data, cluster, node): (&Path, &str, &str),
+    hosts: &[String],
     protection: Protection,
     terms: Terms,
+    lifetime: Duration,
     now: SystemTime,
 ) -> Result<Founded, CaError> {
+    let hosts = [loopback_hosts(), server_names(hosts)?].concat();
     let name: Name = node
         .parse()
         .map_err(|error| CaError::Input(format!("`{node}` is no name for a node: {error}")))?;
-    refuse_taken(data)?;
-    let folder = data.join(FOLDER);
+    refuse_taken(data, now)?;
+    let folder = authority_folder(data);
     files::make_folder(&files::parent(&folder))?;
     let mut ca = if folder.join("ca.json").exists() {
         CaFolder::open(&folder, protection.into_passphrase())?
@@ -91,17 +97,15 @@ pub(super) fn found_with(
         .map_err(|error| CaError::Input(format!("`{node}` is no name for a node: {error}")))?;
     let unwritten = |error: crate::IdentityError| CaError::Refused(error.to_string());
     let keys = Keys::make().map_err(unwritten)?;
-    let hosts = loopback_hosts();
     let (mesh, web) = (
         CertificateRequest::of_own(&keys.mesh),
         CertificateRequest::of_own(&keys.web),
     );
-    let mesh_chain = ca.issue_mesh(&mesh, &id, &hosts, LIFETIME, now)?;
-    let web_chain = ca.issue_web(&web, &id, &hosts, LIFETIME, now)?;
+    let chains = ca.issue_member((&mesh, &web), &id, &hosts, lifetime, now)?;
     let membership = Membership {
         keys,
-        mesh_chain,
-        web_chain,
+        mesh_chain: chains.mesh,
+        web_chain: chains.web,
         held: first_word(&ca, cluster, node, now)?,
     };
     membership.write(data).map_err(unwritten)?;
@@ -117,37 +121,24 @@ pub(super) fn found_with(
 
 /// What the authority says to the cluster at its beginning: one member, nobody taken back.
 fn first_word(ca: &CaFolder, cluster: &str, node: &str, now: SystemTime) -> Result<Held, CaError> {
-    let bundle = ca.bundle()?;
     let state = State {
         version: caxton_actors::ports::unix_ms(now),
         cluster: cluster.to_owned(),
-        bundle: bundle.encode(),
+        bundle: ca.bundle()?.encode(),
         members: vec![node.to_owned()],
         removed: Vec::new(),
     };
     let bytes = assemble(&state, |body| ca.sign_statement(CONTEXT, body).ok());
     let bytes = bytes.ok_or(CaError::Issue(caxton_pki::IssueError::Sign))?;
-    Ok(Held {
-        state,
-        bundle,
-        bytes,
-    })
+    own(&bytes, now).map_err(|error| CaError::Refused(error.to_string()))
 }
 
 /// A data folder whose node has an identity already.
-fn refuse_taken(data: &Path) -> Result<(), CaError> {
+fn refuse_taken(data: &Path, now: SystemTime) -> Result<(), CaError> {
     let unread = |error: crate::IdentityError| CaError::Refused(error.to_string());
-    if let Some(there) = Membership::read(data).map_err(unread)? {
+    if let Some(there) = Membership::read(data, now).map_err(unread)? {
         let cluster = there.held.state.cluster;
         let what = format!("`{}` belongs to a member of `{cluster}`", data.display());
-        return Err(CaError::Taken(what));
-    }
-    let pki = data.join("pki");
-    if AuthorityPem::FILE_NAMES
-        .iter()
-        .any(|name| pki.join(name).exists())
-    {
-        let what = format!("`{}` belongs to a development node", data.display());
         return Err(CaError::Taken(what));
     }
     Ok(())

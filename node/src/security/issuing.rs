@@ -95,7 +95,10 @@ impl CaFolder {
         let id = SpiffeId::node(self.trust_domain().clone(), issue.node).map_err(|error| {
             CaError::Input(format!("`{}` is no name for a node: {error}", issue.node))
         })?;
-        let hosts = server_names(issue.hosts)?;
+        let hosts = match issue.hosts {
+            [] => loopback_hosts(),
+            hosts => server_names(hosts)?,
+        };
         match (issue.request, issue.out) {
             (Some(path), out) => {
                 let request = read_request(path)?;
@@ -146,18 +149,13 @@ impl CaFolder {
             return Ok(renewal);
         }
         let hosts = server_names(&summary.hosts)?;
-        let hosts = if summary.hosts.is_empty() {
-            &[][..]
-        } else {
-            &hosts
-        };
         // A certificate begins an hour before it is made, so the old one's whole span is an hour too long.
         let span = summary.not_after.duration_since(summary.not_before);
         let lifetime = span
             .unwrap_or_default()
             .saturating_sub(Duration::from_secs(3_600));
         let lifetime = lifetime.min(LEAF_LIFETIME_MAX);
-        let issued = self.issue_with_key(&id, hosts, lifetime, renew.out, now)?;
+        let issued = self.issue_with_key(&id, &hosts, lifetime, renew.out, now)?;
         renewal.outcome = "renewed".to_owned();
         renewal.certificate = Some(issued);
         Ok(renewal)
@@ -193,48 +191,11 @@ impl CaFolder {
         now: SystemTime,
     ) -> Result<Vec<CertificateDer<'static>>, CaError> {
         let lifetime = bounded(lifetime)?;
-        self.change((format!("issued to {id}"), ""), now, |authority, state| {
-            let chain = match id.role() {
-                Role::Node => authority.issue_mesh_node(request, id, hosts, lifetime, now)?,
-                Role::Agent | Role::Operator => {
-                    authority.issue_mesh_client(request, id, lifetime, now)?
-                }
-            };
-            let bundle = authority.bundle().map_err(CaError::Bundle)?;
-            note(
-                state,
-                authority.mesh_intermediate().issuer_id(),
-                &chain,
-                now,
-            )?;
-            Ok(bundle.chain_to_send(&chain))
-        })
-    }
-
-    /// A node's chain for browsers and ordinary HTTPS clients, noted before it is answered. Classical.
-    ///
-    /// # Errors
-    /// As [`Self::issue_mesh`], and when the key of the web root is not here.
-    pub fn issue_web(
-        &mut self,
-        request: &CertificateRequest,
-        id: &SpiffeId,
-        hosts: &[ServerName<'_>],
-        lifetime: Duration,
-        now: SystemTime,
-    ) -> Result<Vec<CertificateDer<'static>>, CaError> {
-        let lifetime = bounded(lifetime)?;
-        let what = format!("issued to {id} for the web");
-        self.change((what, ""), now, |authority: &mut Authority, state| {
-            let root = authority.web_root().ok_or_else(|| {
-                CaError::Refused(
-                    "this needs the key of the web root, which is elsewhere".to_owned(),
-                )
-            })?;
-            let chain = vec![root.issue_node(request, id, hosts, lifetime, now)?];
-            note(state, root.issuer_id(), &chain, now)?;
-            Ok(chain)
-        })
+        self.change(
+            Some((format!("issued to {id}"), "")),
+            now,
+            |authority, state| mesh_leaf(authority, state, request, (id, hosts, lifetime, now)),
+        )
     }
 
     fn hand_out(
@@ -266,6 +227,41 @@ impl CaFolder {
             chain: None,
         })
     }
+}
+
+/// For whom, under which hosts, for how long, from when.
+type Wanted<'a> = (&'a SpiffeId, &'a [ServerName<'a>], Duration, SystemTime);
+
+/// A chain for the mesh, noted.
+pub(super) fn mesh_leaf(
+    authority: &Authority,
+    state: &mut State,
+    request: &CertificateRequest,
+    (id, hosts, lifetime, now): Wanted<'_>,
+) -> Result<Vec<CertificateDer<'static>>, CaError> {
+    let chain = match id.role() {
+        Role::Node => authority.issue_mesh_node(request, id, hosts, lifetime, now)?,
+        Role::Agent | Role::Operator => authority.issue_mesh_client(request, id, lifetime, now)?,
+    };
+    let bundle = authority.bundle().map_err(CaError::Bundle)?;
+    let issuer = authority.mesh_intermediate().issuer_id();
+    note(state, issuer, &chain, now)?;
+    Ok(bundle.chain_to_send(&chain))
+}
+
+/// A chain for browsers and ordinary HTTPS clients, noted. Classical.
+pub(super) fn web_leaf(
+    authority: &Authority,
+    state: &mut State,
+    request: &CertificateRequest,
+    (id, hosts, lifetime, now): Wanted<'_>,
+) -> Result<Vec<CertificateDer<'static>>, CaError> {
+    let root = authority.web_root().ok_or_else(|| {
+        CaError::Refused("this needs the key of the web root, which is elsewhere".to_owned())
+    })?;
+    let chain = vec![root.issue_node(request, id, hosts, lifetime, now)?];
+    note(state, root.issuer_id(), &chain, now)?;
+    Ok(chain)
 }
 
 /// A folder in which nothing is written over.
@@ -327,7 +323,7 @@ fn note(
 }
 
 /// A leaf must not live longer than its list remembers it.
-fn bounded(lifetime: Duration) -> Result<Duration, CaError> {
+pub(super) fn bounded(lifetime: Duration) -> Result<Duration, CaError> {
     if lifetime > LEAF_LIFETIME_MAX {
         let days = LEAF_LIFETIME_MAX.as_secs() / 86_400;
         return Err(CaError::Input(format!(
@@ -337,10 +333,8 @@ fn bounded(lifetime: Duration) -> Result<Duration, CaError> {
     Ok(lifetime)
 }
 
-fn server_names(hosts: &[String]) -> Result<Vec<ServerName<'static>>, CaError> {
-    if hosts.is_empty() {
-        return Ok(loopback_hosts());
-    }
+/// Names and addresses of an HTTPS API.
+pub(super) fn server_names(hosts: &[String]) -> Result<Vec<ServerName<'static>>, CaError> {
     let name = |host: &String| {
         ServerName::try_from(host.clone())
             .map_err(|_opaque| CaError::Input(format!("`{host}` is no host name or address")))

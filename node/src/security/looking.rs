@@ -48,7 +48,7 @@ pub struct Seen {
     /// What a list takes back.
     pub revoked: Vec<SeenRevocation>,
     /// How many those are.
-    pub entries: Option<usize>,
+    pub entries: Option<u64>,
 }
 
 /// An entry of a list.
@@ -120,7 +120,7 @@ fn seen(artefact: &Artefact) -> Seen {
             begins_at: Some(moment(list.this_update)),
             expires_at: list.next_update.map(moment),
             fingerprint: list.fingerprint.to_string(),
-            entries: Some(list.revocations.len()),
+            entries: u64::try_from(list.revocations.len()).ok(),
             revoked: list
                 .revocations
                 .iter()

@@ -16,6 +16,7 @@
 //! - `state`: what stands in `ca.json`
 //! - `issuing`: certificates for nodes; `revoking`: taking them back, lists; `rotating`: from one authority
 //!   to the next
+//! - `serving`: what a node with the ca role does with it while it runs
 //! - `looking`: files and chains, for people; `founding`: a cluster and its first member
 //! - `passphrase`, `files`, `rows`: where passphrases come from, files that last, what is told
 
@@ -30,6 +31,7 @@ mod refusal;
 mod revoking;
 mod rotating;
 mod rows;
+mod serving;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ mod tests;
 pub use ca::{CaFolder, CaView, Terms};
 pub use files::FileError;
 pub use founding::{Founded, found};
+pub(crate) use founding::{authority_folder, found_with};
 pub use issuing::{Issue, IssuedCertificate, Renew, Renewal};
 pub use keys::Protection;
 pub use looking::{Seen, Verdict, look, verify};
@@ -44,4 +47,5 @@ pub use passphrase::{Passphrase, PassphraseError};
 pub use refusal::{CaError, Fault};
 pub use revoking::{Lists, REASONS, Revoked, Which};
 pub use rows::{AuthorityRow, CaReport, CertificateRow, ListRow};
+pub(crate) use serving::Chains;
 pub use state::StateError;

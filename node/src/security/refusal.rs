@@ -35,7 +35,7 @@ pub enum CaError {
     #[error("`{0}` holds no certificate authority")]
     NoCa(PathBuf),
     /// Another process works in it.
-    #[error("another process works in `{0}`")]
+    #[error("another process works in `{0}`; a node that runs on it is asked without --dir")]
     Busy(PathBuf),
     /// Others could change or read what only its owner may.
     #[error("`{0}` is open to others than its owner: chmod go-rwx `{0}`")]

@@ -2,11 +2,11 @@
 
 use std::{path::Path, time::SystemTime};
 
+pub use caxton_api::types::RevokedCertificate as Revoked;
 use caxton_pki::{
     CertificateSummary, IssuerId, RevocationList, RevocationReason, Serial, SpiffeId, TrustBundle,
     pem,
 };
-use serde::Serialize;
 
 use super::{
     ca::{CaFolder, CaView},
@@ -54,19 +54,6 @@ pub enum Which<'a> {
     Node(&'a str),
 }
 
-/// A certificate that is taken back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Revoked {
-    /// Its serial number.
-    pub serial: String,
-    /// Whose it was, where that was noted.
-    pub id: String,
-    /// Why.
-    pub reason: String,
-    /// `revoked`, or `revoked before` when it stood on its list already.
-    pub outcome: String,
-}
-
 /// Lists, as they are handed on.
 #[derive(Clone, Debug)]
 pub struct Lists {
@@ -107,7 +94,7 @@ impl CaFolder {
         };
         let serials: Vec<String> = targets.iter().map(|one| one.serial.to_string()).collect();
         let what = format!("revoked {}", serials.join(", "));
-        self.change((what, word), now, |authority, _| {
+        self.change(Some((what, word)), now, |authority, _| {
             let mut told = Vec::with_capacity(targets.len());
             for target in targets {
                 let fresh = authority.revoke(target.issuer, &target.serial, reason, now)?;
@@ -131,9 +118,7 @@ impl CaFolder {
         if self.authority.lists_due().is_some_and(|due| now < due) {
             return Ok(false);
         }
-        self.change(("lists renewed".to_owned(), ""), now, |authority, _| {
-            Ok(authority.renew_lists(now)?)
-        })?;
+        self.change(None, now, |authority, _| Ok(authority.renew_lists(now)?))?;
         Ok(true)
     }
 

@@ -10,6 +10,8 @@ use super::{
     state::Place,
 };
 
+/// Of an emergency's reason.
+const REASON_CHARS_MAX: usize = 500;
 const BRING: &str = "bring trust.pem to every member, and give each a certificate by the new authority; only then: caxton security retire";
 
 impl CaFolder {
@@ -19,18 +21,27 @@ impl CaFolder {
     /// The key of the root is elsewhere, older authorities are to be retired first, or something cannot be
     /// signed or written.
     pub fn rotate_intermediate(&mut self, now: SystemTime) -> Result<CaReport, CaError> {
+        self.next_intermediate(("a new intermediate", ""), false, now)?;
+        self.told(BRING)
+    }
+
+    pub(super) fn next_intermediate(
+        &mut self,
+        (what, reason): (&str, &str),
+        emergency: bool,
+        now: SystemTime,
+    ) -> Result<(), CaError> {
         let (entry, key) = self
             .protection
             .make_mesh(Place::MeshIntermediate, &self.keys())?;
         let file = self.keys().join(entry.file());
-        let what = ("a new intermediate".to_owned(), "");
-        let done = self.change(what, now, |authority, state| {
+        let done = self.change(Some((what.to_owned(), reason)), now, |authority, state| {
             authority.next_intermediate(key, LIFETIMES.intermediate, now)?;
             state.keys.insert(0, entry);
+            state.emergency = emergency;
             Ok(())
         });
-        self.or_forget(done, &[file])?;
-        self.told(BRING)
+        self.or_forget(done, &[file])
     }
 
     /// A new root with a new intermediate, which the old root certifies as well.
@@ -42,11 +53,15 @@ impl CaFolder {
         let (root_entry, root) = self.protection.make_mesh(Place::MeshRoot, &keys)?;
         let (entry, below) = self.protection.make_mesh(Place::MeshIntermediate, &keys)?;
         let files = [keys.join(root_entry.file()), keys.join(entry.file())];
-        let done = self.change(("a new root".to_owned(), ""), now, |authority, state| {
-            authority.next_root([root, below], LIFETIMES, now)?;
-            state.keys.splice(0..0, [root_entry, entry]);
-            Ok(())
-        });
+        let done = self.change(
+            Some(("a new root".to_owned(), "")),
+            now,
+            |authority, state| {
+                authority.next_root([root, below], LIFETIMES, now)?;
+                state.keys.splice(0..0, [root_entry, entry]);
+                Ok(())
+            },
+        );
         self.or_forget(done, &files)?;
         self.told(BRING)
     }
@@ -57,7 +72,7 @@ impl CaFolder {
     /// It cannot be written.
     pub fn retire(&mut self, now: SystemTime) -> Result<CaReport, CaError> {
         self.change(
-            ("older authorities retired".to_owned(), ""),
+            Some(("older authorities retired".to_owned(), "")),
             now,
             |authority, _| {
                 authority.retire();
@@ -74,10 +89,7 @@ impl CaFolder {
     /// # Errors
     /// The key of a root is elsewhere, no reason was given, or something cannot be signed or written.
     pub fn emergency(&mut self, reason: &str, now: SystemTime) -> Result<CaReport, CaError> {
-        if reason.trim().is_empty() || reason.chars().count() > 500 {
-            let what = "say in 1 to 500 characters why: it is kept with the authority";
-            return Err(CaError::Input(what.to_owned()));
-        }
+        let reason = emergency_reason(reason)?;
         let (entry, key) = self
             .protection
             .make_mesh(Place::MeshIntermediate, &self.keys())?;
@@ -86,9 +98,10 @@ impl CaFolder {
             "emergency: every intermediate taken back".to_owned(),
             reason,
         );
-        let done = self.change(what, now, |authority, state| {
+        let done = self.change(Some(what), now, |authority, state| {
             authority.emergency(key, LIFETIMES.intermediate, now)?;
             state.keys.insert(0, entry);
+            state.emergency = false;
             Ok(())
         });
         self.or_forget(done, &[file])?;
@@ -119,4 +132,17 @@ impl CaFolder {
         report.notes.push(next.to_owned());
         Ok(report)
     }
+}
+
+/// SECURITY: it is shown to operators, so it is a line of text and nothing that steers a terminal.
+pub(super) fn emergency_reason(reason: &str) -> Result<&str, CaError> {
+    let reason = reason.trim();
+    let length = reason.chars().count();
+    if length == 0 || length > REASON_CHARS_MAX || reason.contains(char::is_control) {
+        let what = format!(
+            "say in one line of 1 to {REASON_CHARS_MAX} characters why: it is kept with the authority"
+        );
+        return Err(CaError::Input(what));
+    }
+    Ok(reason)
 }

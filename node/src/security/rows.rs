@@ -1,10 +1,14 @@
 //! What is told of an authority and its certificates, for tables and documents alike.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, SystemTime},
 };
 
+pub use caxton_api::types::{
+    Authority as CaReport, AuthorityCertificate as AuthorityRow, RevocationList as ListRow,
+};
 use caxton_pki::{
     CertificateDer, CertificateSummary, Custody, Fingerprint, IssuerId, RevocationList,
     TrustBundle, fingerprint,
@@ -27,67 +31,6 @@ pub(super) fn moment(at: SystemTime) -> String {
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
         .map(|at| at.to_string())
         .unwrap_or_default()
-}
-
-/// One certificate of an authority.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AuthorityRow {
-    /// `mesh-root`, `mesh-intermediate` or `web-root`.
-    pub name: String,
-    /// Its subject.
-    pub subject: String,
-    /// Who signed it.
-    pub issuer: String,
-    /// The kind of its key.
-    pub algorithm: String,
-    /// `post-quantum` or `classical`.
-    pub kind_of_key: String,
-    /// Where its key lives, in words that claim no more than is so.
-    pub custody: String,
-    /// The file of its key.
-    pub key_file: Option<String>,
-    /// SHA-256 of the certificate.
-    pub fingerprint: String,
-    /// Its serial number.
-    pub serial: String,
-    /// Its last second.
-    pub expires_at: String,
-}
-
-/// One revocation list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ListRow {
-    /// Whose list: the subject of the authority.
-    pub issuer: String,
-    /// Its number.
-    pub number: u64,
-    /// How many certificates it takes back.
-    pub revoked: usize,
-    /// The first second in which it counts.
-    pub issued_at: String,
-    /// The last second in which it counts.
-    pub expires_at: String,
-    /// SHA-256 of the list.
-    pub fingerprint: String,
-}
-
-/// An authority as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CaReport {
-    /// Its trust domain.
-    pub trust_domain: String,
-    /// Its folder.
-    pub folder: String,
-    /// SHA-256 of what members are to trust.
-    pub bundle: String,
-    /// The same as a file.
-    pub trust_file: String,
-    /// Its certificates.
-    pub authorities: Vec<AuthorityRow>,
-    /// Its lists.
-    pub lists: Vec<ListRow>,
-    /// What an operator should know, or do next.
-    pub notes: Vec<String>,
 }
 
 /// A certificate that was issued.
@@ -141,7 +84,7 @@ pub(super) fn list_rows(bundle: &TrustBundle) -> Vec<ListRow> {
     let rows = bundle.revocations().lists().map(|list| ListRow {
         issuer: subject_of(bundle, list.issuer()),
         number: list.number(),
-        revoked: list.revocations().len(),
+        revoked: u64::try_from(list.revocations().len()).unwrap_or(u64::MAX),
         issued_at: moment(list.this_update()),
         expires_at: moment(list.next_update()),
         fingerprint: list.fingerprint().to_string(),
@@ -170,24 +113,40 @@ pub(super) fn is_due(list: &RevocationList, now: SystemTime) -> bool {
     now >= half
 }
 
-impl CaReport {
-    pub(super) fn of(folder: &Path, state: &State, bundle: &TrustBundle) -> Self {
-        let mut authorities = Vec::new();
-        for der in certificates(bundle) {
-            if let Ok(summary) = CertificateSummary::parse(der) {
-                authorities.push(authority(folder, state, fingerprint(der), &summary));
-            }
-        }
-        Self {
-            trust_domain: state.trust_domain.clone(),
-            folder: folder.display().to_string(),
-            bundle: bundle.fingerprint().to_string(),
-            trust_file: folder.join(super::ca::TRUST).display().to_string(),
-            authorities,
-            lists: list_rows(bundle),
-            notes: Vec::new(),
+/// What an authority is made of.
+pub(super) fn report(folder: &Path, state: &State, bundle: &TrustBundle) -> CaReport {
+    let mut authorities = Vec::new();
+    for der in certificates(bundle) {
+        if let Ok(summary) = CertificateSummary::parse(der) {
+            authorities.push(authority(folder, state, fingerprint(der), &summary));
         }
     }
+    let rotation = match (state.emergency, is_between(bundle)) {
+        (true, _) => "emergency",
+        (false, true) => "overlap",
+        (false, false) => "none",
+    };
+    CaReport {
+        trust_domain: state.trust_domain.clone(),
+        folder: folder.display().to_string(),
+        bundle: bundle.fingerprint().to_string(),
+        trust_file: folder.join(super::ca::TRUST).display().to_string(),
+        rotation: rotation.to_owned(),
+        waiting_for: Vec::new(),
+        authorities,
+        lists: list_rows(bundle),
+        notes: Vec::new(),
+    }
+}
+
+/// Whether more than one root or intermediate of the mesh is believed.
+fn is_between(bundle: &TrustBundle) -> bool {
+    let issuing: BTreeSet<_> = bundle
+        .intermediates()
+        .iter()
+        .filter_map(|der| IssuerId::of(der).ok())
+        .collect();
+    issuing.len() > 1 || bundle.mesh_roots().len() > 1
 }
 
 fn authority(

@@ -106,6 +106,9 @@ pub(super) struct State {
     bundle: String,
     pub(super) issued: Vec<Noted>,
     pub(super) steps: Vec<Step>,
+    /// An emergency has begun: the roots are to take every older intermediate back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) emergency: bool,
 }
 
 impl State {
@@ -119,6 +122,7 @@ impl State {
             bundle: bundle.to_pem(),
             issued: Vec::new(),
             steps: Vec::new(),
+            emergency: false,
         }
     }
 

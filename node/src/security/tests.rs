@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use caxton_pki::{CertificateRequest, MlDsa87Key, SealCost, TrustBundle, pem};
+use caxton_pki::{
+    CertificateRequest, MlDsa87Key, P384Key, Purpose, SealCost, SpiffeId, TrustBundle,
+    VerifyChainError, pem,
+};
 use tempfile::TempDir;
 
 use super::{

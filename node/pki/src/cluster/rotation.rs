@@ -1,11 +1,11 @@
-//! From one authority to the next: the four steps that the head of `cluster` names.
+//! From one authority to the next: the steps that the head of `cluster` names.
 
 use super::listing::{issuing_list, root_list};
 use super::{
     Authority, AuthorityLifetimes, CertificateDer, ClusterAuthority, ClusterError, Duration,
     FORMER_MAX, Generation, ROOTS_MAX, RevocationReason, Serial, Signer, SystemTime, issued_by,
 };
-use crate::revocation::Revocation;
+use crate::revocation::{Revocation, RevocationList};
 
 impl<S: Signer, W: Signer> ClusterAuthority<S, W> {
     /// A new intermediate under the newest root. Leaves of the old one stay believed until it is
@@ -93,30 +93,63 @@ impl<S: Signer, W: Signer> ClusterAuthority<S, W> {
         now: SystemTime,
     ) -> Result<(), ClusterError> {
         let next = self.make_generation(key, lifetime, now)?;
-        let keyless = self.keyless.iter().filter(|der| !is_root(der));
         let lost: Vec<_> = self
             .generations()
             .flat_map(Generation::certificates)
-            .chain(keyless)
+            .chain(self.keyless_intermediates())
             .collect();
-        if lost.iter().any(|lost| {
-            !self
-                .roots
-                .iter()
-                .any(|root| issued_by(lost, root.certificate()))
-        }) {
-            return Err(ClusterError::RootOffline);
-        }
-        let mut lists = vec![issuing_list(
+        let mut lists = self.taking_back(&lost, now)?;
+        lists.push(issuing_list(
             &next.authority,
             &self.revocations,
             &self.terms,
             None,
             now,
-        )?];
-        for root in &self.roots {
-            let of_root = lost.iter().filter(|der| issued_by(der, root.certificate()));
-            let entries: Vec<Revocation> = of_root
+        )?);
+        self.current = next;
+        self.leave_current(lists);
+        Ok(())
+    }
+
+    /// Takes back every intermediate but the one that signs now, and all their leaves with them: the end
+    /// of an emergency in which members were first given time for leaves of the new one.
+    ///
+    /// # Errors
+    /// As [`Self::emergency`].
+    pub fn disown_former(&mut self, now: SystemTime) -> Result<(), ClusterError> {
+        let lost: Vec<_> = self
+            .former
+            .iter()
+            .flat_map(Generation::certificates)
+            .chain(self.keyless_intermediates())
+            .collect();
+        let lists = self.taking_back(&lost, now)?;
+        self.leave_current(lists);
+        Ok(())
+    }
+
+    fn keyless_intermediates(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        self.keyless.iter().filter(|der| !is_root(der))
+    }
+
+    /// New lists of the roots, on which these certificates stand.
+    fn taking_back(
+        &self,
+        lost: &[&CertificateDer<'static>],
+        now: SystemTime,
+    ) -> Result<Vec<RevocationList>, ClusterError> {
+        let by = |root: &Authority<S>| {
+            let root = root.certificate().clone();
+            lost.iter().filter(move |der| issued_by(der, &root))
+        };
+        if lost
+            .iter()
+            .any(|der| !self.roots.iter().any(|root| by(root).any(|one| one == der)))
+        {
+            return Err(ClusterError::RootOffline);
+        }
+        let list = |root: &Authority<S>| {
+            let entries: Vec<Revocation> = by(root)
                 .filter_map(|der| Serial::of(der).ok())
                 .map(|serial| Revocation {
                     serial,
@@ -124,20 +157,17 @@ impl<S: Signer, W: Signer> ClusterAuthority<S, W> {
                     at: now,
                 })
                 .collect();
-            lists.push(root_list(
-                root,
-                &self.revocations,
-                &self.terms,
-                &entries,
-                now,
-            )?);
-        }
-        self.current = next;
+            root_list(root, &self.revocations, &self.terms, &entries, now)
+        };
+        self.roots.iter().map(list).collect()
+    }
+
+    /// Nobody is left but the roots and the intermediate that signs now.
+    fn leave_current(&mut self, lists: Vec<RevocationList>) {
         self.former.clear();
         self.keyless.retain(is_root);
         self.forget_lists();
         self.hold(lists);
-        Ok(())
     }
 
     /// An intermediate under the newest root at hand, certified by the other one too.
@@ -157,6 +187,19 @@ impl<S: Signer, W: Signer> ClusterAuthority<S, W> {
             .collect::<Result<_, _>>()
             .map_err(ClusterError::Issue)?;
         Ok(Generation { authority, cross })
+    }
+
+    /// Whether an older intermediate or root is believed beside the newest.
+    #[must_use]
+    pub fn has_former(&self) -> bool {
+        let keyless = self.keyless_intermediates().next().is_some();
+        !self.former.is_empty() || keyless || self.mesh_roots_known() > 1
+    }
+
+    /// Whether the key of each mesh root is here, so that each intermediate can be taken back.
+    #[must_use]
+    pub fn holds_every_root(&self) -> bool {
+        self.mesh_roots_known() == self.roots.len()
     }
 
     fn mesh_roots_known(&self) -> usize {

@@ -201,6 +201,30 @@ fn in_an_emergency_the_root_takes_the_intermediate_back() {
 }
 
 #[test]
+fn members_may_be_given_time_before_the_old_intermediate_is_disowned() {
+    let mut cluster = cluster();
+    let old = node_chain(&cluster, now());
+    assert!(!cluster.has_former());
+    cluster
+        .next_intermediate(ml_dsa(), LIFETIMES.intermediate, now())
+        .unwrap();
+    let new = node_chain(&cluster, now());
+    let both = bundle(&cluster);
+    assert!(cluster.has_former());
+    assert_eq!(says(&both, &old, now()), Ok(id()));
+    assert_eq!(says(&both, &new, now()), Ok(id()));
+
+    cluster.disown_former(now()).unwrap();
+    let after = both.replaced_by(bundle(&cluster)).unwrap();
+    assert!(!cluster.has_former());
+    assert_eq!(
+        revoked(says(&after, &old, now())),
+        Some(RevocationReason::CaCompromise)
+    );
+    assert_eq!(says(&after, &new, now()), Ok(id()));
+}
+
+#[test]
 fn an_emergency_between_two_roots_takes_back_what_either_certified() {
     let mut cluster = cluster();
     let first_chain = node_chain(&cluster, now());

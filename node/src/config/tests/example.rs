@@ -61,6 +61,7 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
         "mesh.advertise",
         "mesh.join",
         "mesh.token_file",
+        "security.ca_passphrase_file",
     ];
     for setting in &loaded.origins {
         let from_file = setting.origin.to_string().starts_with("file ");

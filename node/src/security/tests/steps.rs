@@ -185,7 +185,14 @@ fn a_founded_cluster_has_its_authority_and_its_first_member() {
     let root = TempDir::new().unwrap();
     let data = root.path().join("data");
     let found = |node: &str, cluster: &str| {
-        found_with(&data, cluster, node, cheap(), Terms::default(), now())
+        found_with(
+            (&data, cluster, node),
+            &[],
+            cheap(),
+            Terms::default(),
+            90 * DAY,
+            now(),
+        )
     };
     assert_eq!(
         found("Node One", "test.example").unwrap_err().fault(),
@@ -193,7 +200,7 @@ fn a_founded_cluster_has_its_authority_and_its_first_member() {
     );
     let founded = found("node-1", "test.example").unwrap();
     assert_eq!(founded.spiffe_id, "spiffe://test.example/node/node-1");
-    let member = Membership::read(&data).unwrap().unwrap();
+    let member = Membership::read(&data, now()).unwrap().unwrap();
     assert_eq!(member.held.state.cluster, "test.example");
     assert_eq!(member.held.state.members, ["node-1"]);
     assert_eq!((member.mesh_chain.len(), member.web_chain.len()), (2, 1));
@@ -210,7 +217,7 @@ fn a_founded_cluster_has_its_authority_and_its_first_member() {
         Ok(member.held.clone())
     );
     let (leaf, above) = member.mesh_chain.split_first().unwrap();
-    let purpose = caxton_pki::Purpose::MeshServer;
+    let purpose = Purpose::MeshServer;
     assert!(bundle.verify(leaf, above, now(), purpose).is_ok());
     let again = found("node-1", "test.example").unwrap_err();
     assert_eq!(again.fault(), Fault::Conflict, "{again}");
@@ -226,18 +233,98 @@ fn a_founded_cluster_has_its_authority_and_its_first_member() {
 }
 
 #[test]
-fn a_development_nodes_folder_founds_no_cluster() {
+fn an_emergency_on_a_running_cluster_ends_when_the_older_authorities_are_taken_back() {
     let root = TempDir::new().unwrap();
-    let pki = root.path().join("pki");
-    fs::create_dir(&pki).unwrap();
-    fs::write(pki.join(caxton_pki::AuthorityPem::FILE_NAMES[0]), "x").unwrap();
-    let refused = found_with(
-        root.path(),
-        "test.example",
-        "node-1",
-        cheap(),
-        Terms::default(),
-        now(),
-    );
-    assert_eq!(refused.unwrap_err().fault(), Fault::Conflict);
+    let folder = made(&root);
+    let (old, new) = (root.path().join("n1"), root.path().join("n1b"));
+    let mut ca = open(&folder);
+    issue(&mut ca, "n1", &old);
+    for reason in ["", " ", "two\nlines", &"x".repeat(501)] {
+        let refused = ca.begin_emergency(reason, now()).unwrap_err();
+        assert_eq!(refused.fault(), Fault::Input, "{reason:?}");
+    }
+    ca.begin_emergency("a laptop is lost", now()).unwrap();
+    assert!(ca.begin_emergency("again", now()).is_err());
+    let behind = |ca: &CaFolder| ca.behind(now()).into_iter().collect::<Vec<_>>();
+    assert_eq!(behind(&ca), ["spiffe://test.example/node/n1"]);
+    assert_eq!(verdict(&folder, &old, now()), Vec::<String>::new());
+    drop(ca);
+
+    // That the other half is due outlives the process.
+    let mut ca = open(&folder);
+    assert!(ca.is_emergency() && ca.is_between());
+    issue(&mut ca, "n1", &new);
+    assert_eq!(behind(&ca), Vec::<String>::new());
+    ca.disown_former(now()).unwrap();
+    assert!(!ca.is_emergency() && !ca.is_between());
+    drop(ca);
+    assert!(verdict(&folder, &old, now())[0].contains("revoked"));
+    assert_eq!(verdict(&folder, &new, now()), Vec::<String>::new());
+}
+
+#[test]
+fn an_intermediate_is_due_when_half_of_its_life_is_over() {
+    let root = TempDir::new().unwrap();
+    let mut ca = create(&root.path().join("ca")).unwrap();
+    let half = now() + 366 * DAY;
+    assert!(!ca.is_intermediate_due(now() + 365 * DAY));
+    assert!(ca.is_intermediate_due(half));
+    ca.rotate_intermediate(half).unwrap();
+    assert!(!ca.is_intermediate_due(half));
+}
+
+#[test]
+fn one_whose_certificate_was_taken_back_is_waited_for_by_nobody() {
+    let root = TempDir::new().unwrap();
+    let mut ca = create(&root.path().join("ca")).unwrap();
+    issue(&mut ca, "n1", &root.path().join("n1"));
+    ca.rotate_intermediate(now()).unwrap();
+    assert_eq!(ca.behind(now()).len(), 1);
+    ca.revoke(Which::Node("n1"), "superseded", now()).unwrap();
+    assert_eq!(ca.behind(now()).len(), 0);
+}
+
+#[test]
+fn an_emergency_does_not_begin_without_the_key_of_the_root() {
+    let root = TempDir::new().unwrap();
+    let folder = made(&root);
+    let is_root =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("mesh-root");
+    for key in fs::read_dir(folder.join("keys"))
+        .unwrap()
+        .flatten()
+        .filter(is_root)
+    {
+        fs::rename(key.path(), root.path().join("elsewhere")).unwrap();
+    }
+    let mut ca = open(&folder);
+    let refused = ca.begin_emergency("a laptop is lost", now()).unwrap_err();
+    assert_eq!(refused.fault(), Fault::Refused);
+    assert!(!ca.is_between());
+}
+
+#[test]
+fn a_member_gets_both_chains_in_one_step_and_loses_both() {
+    let root = TempDir::new().unwrap();
+    let folder = made(&root);
+    let mut ca = open(&folder);
+    let id = SpiffeId::node(ca.trust_domain().clone(), "n1").unwrap();
+    let mesh = CertificateRequest::of_own(&MlDsa87Key::generate().unwrap());
+    let web = CertificateRequest::of_own(&P384Key::generate().unwrap());
+    let chains = ca
+        .issue_member((&mesh, &web), &id, &[], 90 * DAY, now())
+        .unwrap();
+    ca.revoke_member("n1", now()).unwrap();
+    ca.revoke_member("nobody", now()).unwrap();
+    let bundle = ca.bundle().unwrap();
+    for (chain, purpose) in [
+        (&chains.mesh, Purpose::MeshClient),
+        (&chains.web, Purpose::WebServer),
+    ] {
+        let verdict = bundle.verify(&chain[0], &chain[1..], now(), purpose);
+        assert!(
+            matches!(verdict, Err(VerifyChainError::Revoked { .. })),
+            "{verdict:?}"
+        );
+    }
 }

@@ -1,0 +1,122 @@
+//! Clusters of machines in network namespaces, with the faults of real networks: the kernel loses, doubles and keeps
+//! packets, links flap, processes stand still and are killed.
+//!
+//! What the kernel and the processes do is not repeatable to the packet: a seed gives the same steps in the same order
+//! again, not the same interleaving. `node/mesh/src/sim` has a network that does.
+
+use anyhow::Result;
+use caxton_cluster_tests::{
+    network::{Fault, Seed},
+    scenario::{
+        Scenario,
+        Step::{Faults, Kill, Pause, Resume, Runs, Says, Sees, Start, StaysWhole},
+    },
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_caxton-under-test");
+
+const ALIVE: [&str; 3] = ["alive"; 3];
+
+fn play(
+    name: &'static str,
+    machines: usize,
+    steps: Vec<caxton_cluster_tests::scenario::Step>,
+) -> Result<()> {
+    let scenario = Scenario {
+        name,
+        machines,
+        steps,
+    };
+    scenario.play(BINARY)?;
+    Ok(())
+}
+
+#[test]
+fn machines_over_a_network_become_one_cluster_and_bad_links_accuse_nobody() -> Result<()> {
+    let bad = vec![Fault::Loss(20), Fault::Doubled(10)];
+    let steps = vec![
+        Faults(1, bad.clone()),
+        Faults(2, bad),
+        StaysWhole(0, 40),
+        StaysWhole(2, 40),
+        Faults(1, Vec::new()),
+        Faults(2, Vec::new()),
+        // Only one direction is cut: it is reached through the third.
+        Faults(1, vec![Fault::DeafTo(0)]),
+        StaysWhole(0, 40),
+        StaysWhole(2, 20),
+        Faults(1, Vec::new()),
+        Sees(0, ALIVE.into()),
+        Sees(1, ALIVE.into()),
+    ];
+    play("loss, doubled packets, a one-way cut", 3, steps)
+}
+
+#[test]
+fn what_is_dead_or_cut_off_is_seen_by_all_and_comes_back_as_itself() -> Result<()> {
+    let third_down = vec!["alive", "alive", "down"];
+    let steps = vec![
+        Kill(2),
+        Sees(0, third_down.clone()),
+        Sees(1, third_down.clone()),
+        Start(2),
+        Sees(0, ALIVE.into()),
+        Sees(2, ALIVE.into()),
+        Faults(2, vec![Fault::Deaf]),
+        Sees(0, third_down.clone()),
+        Says(2, "isolated"),
+        Says(0, "degraded"),
+        Faults(2, Vec::new()),
+        Sees(0, ALIVE.into()),
+        Sees(1, ALIVE.into()),
+        Sees(2, ALIVE.into()),
+        Says(2, "healthy"),
+        // Who stood still judges nobody when it goes on.
+        Pause(2),
+        Sees(0, third_down),
+        Resume(2),
+        StaysWhole(2, 1),
+        Sees(0, ALIVE.into()),
+        Sees(2, ALIVE.into()),
+    ];
+    play("a kill, a partition, a pause", 3, steps)
+}
+
+#[test]
+fn an_emergency_renews_who_is_alive_and_who_was_away_comes_back_by_its_key() -> Result<()> {
+    let rotate = vec![
+        "security",
+        "emergency-rotate",
+        "--reason",
+        "the test says so",
+        "--yes",
+    ];
+    let steps = vec![
+        Kill(2),
+        Sees(0, vec!["alive", "alive", "down"]),
+        Runs(0, rotate.clone()),
+        StaysWhole(1, 0),
+        Sees(1, vec!["alive", "alive", "down"]),
+        Start(2),
+        Sees(0, ALIVE.into()),
+        Sees(2, ALIVE.into()),
+        // Under bad links as well.
+        Faults(1, vec![Fault::Loss(20)]),
+        Runs(0, rotate),
+        Faults(1, Vec::new()),
+        Sees(0, ALIVE.into()),
+        Sees(1, ALIVE.into()),
+        Sees(2, ALIVE.into()),
+        Runs(0, vec!["security", "rotate-root"]),
+        Sees(2, ALIVE.into()),
+    ];
+    play("an emergency while one is away", 3, steps)
+}
+
+#[test]
+fn faults_in_any_order_heal() -> Result<()> {
+    let (mut seed, number) = Seed::from_environment(1)?;
+    println!("CAXTON_SEED={number}");
+    Scenario::random(&mut seed, 3, 4).play(BINARY)?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! What a node with the ca role does with the authority while it runs: it issues to members, takes a
+//! member's certificates back, and sees one authority through to the next.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use caxton_pki::{CertificateDer, CertificateRequest, RevocationList, ServerName, SpiffeId};
+
+use super::{
+    ca::{CaFolder, LIFETIMES},
+    issuing::{bounded, mesh_leaf, web_leaf},
+    refusal::{CaError, Fault},
+    revoking::Which,
+    rotating::emergency_reason,
+    rows::CaReport,
+    state::{Noted, seconds},
+};
+
+/// A member's two chains: for the mesh, and for browsers and ordinary HTTPS clients.
+pub(crate) struct Chains {
+    pub(crate) mesh: Vec<CertificateDer<'static>>,
+    pub(crate) web: Vec<CertificateDer<'static>>,
+}
+
+impl CaFolder {
+    /// A member's chains, noted before they are answered.
+    ///
+    /// # Errors
+    /// The lifetime is out of bounds, the key of the web root is elsewhere, or nothing can be signed or written.
+    pub(crate) fn issue_member(
+        &mut self,
+        (mesh, web): (&CertificateRequest, &CertificateRequest),
+        id: &SpiffeId,
+        hosts: &[ServerName<'_>],
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<Chains, CaError> {
+        let lifetime = bounded(lifetime)?;
+        let wanted = (id, hosts, lifetime, now);
+        self.change(None, now, |authority, state| {
+            Ok(Chains {
+                mesh: mesh_leaf(authority, state, mesh, wanted)?,
+                web: web_leaf(authority, state, web, wanted)?,
+            })
+        })
+    }
+
+    /// Takes back whatever a name has that still holds. Nothing is written where there is nothing to take.
+    ///
+    /// # Errors
+    /// A list cannot be signed or written.
+    pub(crate) fn revoke_member(&mut self, name: &str, now: SystemTime) -> Result<(), CaError> {
+        match self.revoke(Which::Node(name), "cessation-of-operation", now) {
+            Err(error) if error.fault() == Fault::NotFound => Ok(()),
+            taken => taken.map(|_rows| ()),
+        }
+    }
+
+    /// Whether an older authority is believed beside the newest one.
+    pub(crate) fn is_between(&self) -> bool {
+        self.authority.has_former()
+    }
+
+    /// Whether half of the intermediate's life is over, and the key that makes the next one is here.
+    pub(crate) fn is_intermediate_due(&self, now: SystemTime) -> bool {
+        let half = self.authority.mesh_intermediate().not_after() - LIFETIMES.intermediate / 2;
+        now >= half && !self.is_between() && self.authority.mesh_root().is_some()
+    }
+
+    /// Whether the older authorities are to be taken back as soon as members can do without them.
+    pub(crate) fn is_emergency(&self) -> bool {
+        self.state.emergency
+    }
+
+    /// What the authority is made of, and who still hangs on an older one.
+    ///
+    /// # Errors
+    /// The lists have grown beyond what a bundle carries.
+    pub(crate) fn report_of_cluster(&self, now: SystemTime) -> Result<CaReport, CaError> {
+        let mut report = self.report()?;
+        if self.is_between() {
+            report.waiting_for = self.behind(now).into_iter().collect();
+        }
+        Ok(report)
+    }
+
+    /// The identities whose leaf by an older intermediate still holds, and that have none by the newest.
+    pub(crate) fn behind(&self, now: SystemTime) -> BTreeSet<String> {
+        let newest = self.authority.mesh_intermediate().issuer_id().to_string();
+        let web = self
+            .authority
+            .web_root()
+            .map(|root| root.issuer_id().to_string());
+        let lists = self.authority.revocations().lists();
+        let revoked: BTreeSet<String> = lists
+            .flat_map(RevocationList::revocations)
+            .map(|entry| entry.serial.to_string())
+            .collect();
+        let now = seconds(now);
+        let holds = |noted: &&Noted| noted.not_after_s >= now && !revoked.contains(&noted.serial);
+        let issued = self.state.issued.iter().filter(holds);
+        let (new, old): (Vec<_>, Vec<_>) = issued
+            .filter(|noted| Some(&noted.issuer) != web.as_ref())
+            .partition(|noted| noted.issuer == newest);
+        let mut behind: BTreeSet<String> = old.into_iter().map(|noted| noted.id.clone()).collect();
+        for noted in new {
+            behind.remove(&noted.id);
+        }
+        behind
+    }
+
+    /// The first half of an emergency on a running cluster: a new intermediate, while the older ones are still
+    /// believed, so that members can have leaves by the new one. [`Self::disown_former`] is the other half; that it
+    /// is due stands in `ca.json`.
+    ///
+    /// # Errors
+    /// As [`Self::emergency`].
+    pub(crate) fn begin_emergency(&mut self, reason: &str, now: SystemTime) -> Result<(), CaError> {
+        let reason = emergency_reason(reason)?;
+        if self.is_emergency() {
+            let what = "an emergency is under way: the older authorities are being taken back";
+            return Err(CaError::Refused(what.to_owned()));
+        }
+        // Found out now, and not when members have left the old one.
+        if !self.authority.holds_every_root() {
+            return Err(caxton_pki::ClusterError::RootOffline.into());
+        }
+        let what = "emergency: every older intermediate is to be taken back";
+        self.next_intermediate((what, reason), true, now)
+    }
+
+    /// The roots take every intermediate back but the one that signs now.
+    ///
+    /// # Errors
+    /// The key of a root is elsewhere, or something cannot be signed or written.
+    pub(crate) fn disown_former(&mut self, now: SystemTime) -> Result<(), CaError> {
+        let what = ("older intermediates taken back".to_owned(), "");
+        self.change(Some(what), now, |authority, state| {
+            authority.disown_former(now)?;
+            state.emergency = false;
+            Ok(())
+        })
+    }
+}
