@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     PeerName,
+    membership::Unbounded,
     transport::{bucket::Bucket, peer::Peer, refusal::Refusal},
 };
 
@@ -159,6 +160,13 @@ impl Watch {
 
     pub(crate) fn gossip_dropped(&self) {
         self.gossip_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gossip_refused(&self, address: SocketAddr, error: &Unbounded) {
+        self.gossip_dropped();
+        if let Some(unlogged) = self.may_log() {
+            tracing::warn!(%address, reason = %error, unlogged, "gossip refused");
+        }
     }
 
     pub(crate) fn gossip_flood(&self, peer: &Peer) {

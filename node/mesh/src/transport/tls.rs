@@ -246,6 +246,20 @@ impl Verifier {
         })
     }
 
+    /// Whether the other end holds the key of the certificate that it showed.
+    fn possession(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &ML_DSA_87_ALONE).inspect_err(
+            |_forged| {
+                let _first_stays = self.verdict.set(Refusal::NotItsKey);
+            },
+        )
+    }
+
     fn check(
         &self,
         leaf: &CertificateDer<'_>,
@@ -309,7 +323,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &ML_DSA_87_ALONE)
+        self.possession(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -353,7 +367,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &ML_DSA_87_ALONE)
+        self.possession(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -419,12 +433,12 @@ fn initial_suite() -> rustls::quic::Suite {
         .expect("aws-lc-rs gives AES-128-GCM for QUIC")
 }
 
-pub(super) fn quic_server(config: ServerConfig) -> QuicServerConfig {
+pub(crate) fn quic_server(config: ServerConfig) -> QuicServerConfig {
     QuicServerConfig::with_initial(Arc::new(config), initial_suite())
         .expect("the suite is the one that RFC 9001 names")
 }
 
-pub(super) fn quic_client(config: ClientConfig) -> QuicClientConfig {
+pub(crate) fn quic_client(config: ClientConfig) -> QuicClientConfig {
     QuicClientConfig::with_initial(Arc::new(config), initial_suite())
         .expect("the suite is the one that RFC 9001 names")
 }
