@@ -20,6 +20,9 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use futures_util::future::BoxFuture;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 pub mod join;
 pub mod membership;
 mod mesh;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 mod bound;
-mod gossip;
+pub(crate) mod gossip;
 pub mod partition;
 mod runner;
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) const ALPN_MESH: &[u8] = b"caxton-mesh/1";
 /// Between a member and who wants to become one.
 pub(crate) const ALPN_JOIN: &[u8] = b"caxton-join/1";
 /// What stands in the server name of a dial; it identifies nobody.
-pub(super) const SERVER_NAME: &str = "mesh.caxton.internal";
+pub(crate) const SERVER_NAME: &str = "mesh.caxton.internal";
 
 static ML_DSA_87_ALONE: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[webpki::aws_lc_rs::ML_DSA_87],

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use super::{mesh, sees, until};
 use crate::{
     Mesh,
-    membership::{SharedView, State},
+    membership::{SharedView, State, swim::chance::Chance},
     mesh::cluster_id,
     testing::{
         Ca,
-        gossip::{Id, Op, ack, ack_of, syn},
+        gossip::{Id, Op, ack, ack_of, syn, syn_ack},
         hello,
         log::Log,
         stranger::Stranger,
@@ -293,5 +293,38 @@ async fn gossip_that_is_none_or_unpacks_without_end_is_refused_and_logged() {
     tokio::time::timeout(super::PATIENCE, three).await.unwrap();
     stage.b_is_heard("still there").await;
     assert_eq!(stage.a.view().borrow().gossip_restarts, 0);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn gossip_that_is_damaged_in_any_way_disturbs_nobody() {
+    let stage = Stage::new().await;
+    let of_n1 = id("n1", FIRST, stage.liar.address());
+    let news = ack(&[Op::Node(of_n1), Op::Set("load", "1", 1), Op::Max(2)]);
+    let beats = [(of_n1, 5)];
+    let whole = [
+        syn("test", &beats),
+        syn_ack(&beats, &news),
+        contradiction(of_n1),
+        news,
+    ];
+    let mut chance = Chance::new(7);
+    let mut below = |bound: usize| {
+        let drawn = chance.below(u64::try_from(bound).unwrap());
+        usize::try_from(drawn).unwrap()
+    };
+    for round in 0..300 {
+        let mut message = whole[round % whole.len()].clone();
+        for _ in 0..=below(3) {
+            let at = below(message.len());
+            message[at] ^= 1 << below(8);
+        }
+        if below(4) == 0 {
+            message.truncate(below(message.len()));
+        }
+        stage.gossip(&message).await;
+    }
+    stage.b_is_heard("still there").await;
+    assert!(stage.a.watch().gossip_lost() > 100, "most of it is none");
     stage.stop().await;
 }
