@@ -41,7 +41,7 @@ pub use transport::{
     frame::Life,
     peer::CallError,
     refusal::Refusal,
-    tls::{Credentials, CredentialsError, provider},
+    tls::{Credentials, CredentialsError, Verdict, provider},
 };
 pub use trust::Trust;
 pub use watch::{Direction, Watch};

@@ -140,6 +140,28 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// TLS as the mesh's endpoint has it for one connection that comes in, and where to find what a certificate
+    /// was refused for. For who looks at the profile without QUIC. MUST be asked besides whether a
+    /// certificate was shown at all: who joins shows none.
+    #[must_use]
+    pub fn answering(&self, trust: &Arc<Trust>) -> (ServerConfig, Verdict) {
+        let (own, verdict) = (Arc::new(Own::new(self.clone())), Verdict::default());
+        (server(&own, trust, Arc::clone(&verdict)), verdict)
+    }
+
+    /// The same for one dial to any member.
+    #[must_use]
+    pub fn dialling(&self, trust: &Arc<Trust>) -> (ClientConfig, Verdict) {
+        let (own, verdict) = (Arc::new(Own::new(self.clone())), Verdict::default());
+        let told = Arc::clone(&verdict);
+        (
+            client(Some(&own), trust, Expected::AnyMember, told),
+            verdict,
+        )
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -209,7 +231,7 @@ impl ResolvesServerCert for WithRoot {
 }
 
 /// What a verifier found, for the log; TLS tells the peer less.
-pub(crate) type Verdict = Arc<OnceLock<Refusal>>;
+pub type Verdict = Arc<OnceLock<Refusal>>;
 
 /// Whom a dial is to reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
