@@ -4,35 +4,27 @@
 //!
 //!   handshakes NAME PROGRAM [ARGUMENT...] FOLDER     the folder exists; a line for each thing found right
 
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a program for a terminal, which waits for another one"
-)]
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 use std::{
     env,
-    error::Error,
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use caxton_mesh::{Credentials, Trust, Verdict};
-use caxton_pki::{
-    CertificateDer, CertificateRequest, CertificateSummary, DevelopmentAuthority, ExportableKey,
-    MlDsa87Key, P384Key, SpiffeId, TrustDomain, loopback_hosts, pem,
-};
-use rustls::{ClientConnection, ConnectionCommon, ServerConnection, pki_types::UnixTime};
+use caxton_pki::CertificateSummary;
+use rustls::{ClientConnection, ConnectionCommon, ServerConnection};
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+mod papers;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const DOMAIN: &str = "strangers.example";
+use papers::{DOMAIN, Outcome};
+
 /// The key exchanges of the profile.
 const GROUPS: [(&str, u16); 2] = [("SecP384r1MLKEM1024", 0x11ed), ("X25519MLKEM768", 0x11ec)];
 /// How long a program may take for one handshake.
@@ -94,37 +86,14 @@ fn main() -> Outcome<()> {
 }
 
 impl Stage {
-    /// Writes the papers of the other end.
     fn set(name: &str, program: &[String], folder: &Path) -> Outcome<Self> {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(UnixTime::now().as_secs());
-        let domain: TrustDomain = DOMAIN.parse()?;
-        let authority = DevelopmentAuthority::generate(&domain, 100 * DAY, now)?;
-        let foreign = DevelopmentAuthority::generate(&domain, 100 * DAY, now)?;
-        let issue = |authority: &DevelopmentAuthority, name| -> Outcome<_> {
-            let key = MlDsa87Key::generate()?;
-            let (id, request) = (SpiffeId::node(domain.clone(), name)?, of(&key));
-            let chain = authority.issue_mesh_node(&request, &id, &loopback_hosts(), DAY, now)?;
-            Ok((chain, key))
-        };
-        let (chain, key) = issue(&authority, "ours")?;
-        let ours = Credentials::new(chain, &key)?;
-        for (papers, authority) in [("good", &authority), ("stranger", &foreign)] {
-            let (chain, key) = issue(authority, "theirs")?;
-            write(folder, papers, &chain, &key)?;
-        }
-        let key = P384Key::generate()?;
-        let id = SpiffeId::node(domain.clone(), "theirs")?;
-        let chain = authority.issue_web_node(&of(&key), &id, &loopback_hosts(), DAY, now)?;
-        write(folder, "classical", &chain, &key)?;
-        let root = authority.mesh_root().certificate().clone();
-        let text = pem::encode_certificate(&root);
-        fs::write(folder.join("mesh-root.pem"), text)?;
+        let (ours, trust) = papers::issue(folder)?;
         Ok(Self {
             name: name.to_owned(),
             program: program.to_vec(),
             folder: folder.to_path_buf(),
             ours,
-            trust: Arc::new(Trust::new(vec![root])),
+            trust,
         })
     }
 
@@ -261,23 +230,6 @@ impl Case<'_> {
         };
         format!("{way}, {of}")
     }
-}
-
-fn of(key: &impl caxton_pki::Signer) -> CertificateRequest {
-    CertificateRequest::of_own(key)
-}
-
-fn write(
-    folder: &Path,
-    papers: &str,
-    chain: &[CertificateDer<'_>],
-    key: &impl ExportableKey,
-) -> Outcome<()> {
-    let text = pem::encode_certificates(chain);
-    fs::write(folder.join(format!("mesh-{papers}.pem")), text)?;
-    let text = pem::encode_key(key)?;
-    fs::write(folder.join(format!("mesh-{papers}.key.pem")), &*text)?;
-    Ok(())
 }
 
 /// The handshake, a word each way under its keys, and what was seen.
