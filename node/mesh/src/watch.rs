@@ -148,14 +148,20 @@ impl Watch {
         }
     }
 
-    pub(crate) fn shed(&self) {
+    pub(crate) fn shed(&self, address: SocketAddr) {
         self.shed.fetch_add(1, Ordering::Relaxed);
+        if let Some(unlogged) = self.may_log() {
+            let reason = "as many handshakes as may be are under way";
+            tracing::warn!(%address, reason, unlogged, "handshake shed");
+        }
     }
 
     pub(crate) fn violation(&self, peer: &Peer, what: &str) {
         self.violations.fetch_add(1, Ordering::Relaxed);
-        let (address, peer) = (peer.address(), &*peer.name);
-        tracing::warn!(%address, peer, reason = what, "peer broke the protocol");
+        if let Some(unlogged) = self.may_log() {
+            let (address, peer) = (peer.address(), &*peer.name);
+            tracing::warn!(%address, peer, reason = what, unlogged, "peer broke the protocol");
+        }
     }
 
     pub(crate) fn gossip_dropped(&self) {

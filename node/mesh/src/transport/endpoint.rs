@@ -220,7 +220,7 @@ impl Net {
                 continue;
             }
             let Ok(place) = Arc::clone(&self.handshakes).try_acquire_owned() else {
-                self.watch.shed();
+                self.watch.shed(incoming.remote_address());
                 incoming.refuse();
                 continue;
             };

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use quinn::{Connection, ConnectionError};
@@ -14,7 +15,7 @@ use tokio::net::UdpSocket;
 
 use super::{PATIENCE, dial, member};
 use crate::{
-    sim::Network,
+    sim::{Network, Rule},
     testing::{Ca, Node, hello, log::Log, node, stranger::Stranger},
     transport::{
         endpoint::Event,
@@ -23,6 +24,7 @@ use crate::{
             encode, framed,
         },
         io::{read, write},
+        settings::HANDSHAKES_MAX,
     },
 };
 
@@ -317,6 +319,26 @@ async fn nothing_is_computed_for_an_address_that_nobody_has_proven_to_hold() {
         assert!(answered < 200, "{answered} bytes");
     }
     assert_eq!(a.net.watch.handshakes_lost(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_handshakes_than_may_be_under_way_are_shed() {
+    let (ca, log, network) = (Ca::new(), Log::start(), Network::new(6));
+    let a = crate::sim::node(&ca, "a", &network);
+    let stranger = Stranger::on(network.bind(), ca.papers("b"));
+    // All are asked for at one moment; none can be through before its last flight has come.
+    network.otherwise(Rule::Deliver(Duration::from_millis(10)));
+    let dials = (0..HANDSHAKES_MAX + 3).map(|_| stranger.dial(a.address()));
+    let dialled = futures_util::future::join_all(dials).await;
+    let refused: Vec<_> = dialled
+        .iter()
+        .filter_map(|end| end.as_ref().err())
+        .collect();
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    assert!(refused.iter().all(|why| why.contains("refused to accept")));
+    assert_eq!(a.net.watch.handshakes_lost(), (0, 3));
+    let reason = "as many handshakes as may be are under way";
+    log.until(&["handshake shed", reason]).await;
 }
 
 #[tokio::test]
