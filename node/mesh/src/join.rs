@@ -223,7 +223,7 @@ pub enum JoinAnswer {
 
 /// What is said through the door.
 #[derive(Serialize, Deserialize)]
-enum Knock {
+pub(crate) enum Knock {
     /// I would be a member.
     Join(JoinRequest),
     /// What does the CA say to the cluster? Asked by a member whose lists have grown too old to believe anybody.

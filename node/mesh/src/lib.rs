@@ -20,6 +20,9 @@ use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use futures_util::future::BoxFuture;
 
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 pub mod join;
 pub mod membership;
 mod mesh;
@@ -38,7 +41,7 @@ pub use transport::{
     frame::Life,
     peer::CallError,
     refusal::Refusal,
-    tls::{Credentials, CredentialsError, provider},
+    tls::{Credentials, CredentialsError, Verdict, provider},
 };
 pub use trust::Trust;
 pub use watch::{Direction, Watch};

@@ -71,7 +71,7 @@ pub struct FactError;
 
 /// A node's part of the mesh.
 pub struct Mesh {
-    net: Arc<Net>,
+    pub(crate) net: Arc<Net>,
     membership: Membership,
     facts: watch::Sender<Facts>,
     stop: CancellationToken,
@@ -274,7 +274,7 @@ impl Mesh {
 }
 
 /// What the two ends of a greeting compare: a name that was given twice is caught by the roots.
-fn cluster_id(cluster: &str) -> [u8; 32] {
+pub(crate) fn cluster_id(cluster: &str) -> [u8; 32] {
     Sha256::new()
         .chain_update(b"caxton mesh cluster 1\0")
         .chain_update(cluster)

@@ -24,6 +24,10 @@ use crate::{
     vitals::Vitals,
 };
 
+pub(crate) mod gossip;
+pub(crate) mod log;
+pub(crate) mod stranger;
+
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The clock that TLS reads.

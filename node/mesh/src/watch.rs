@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     PeerName,
+    membership::Unbounded,
     transport::{bucket::Bucket, peer::Peer, refusal::Refusal},
 };
 
@@ -147,18 +148,31 @@ impl Watch {
         }
     }
 
-    pub(crate) fn shed(&self) {
+    pub(crate) fn shed(&self, address: SocketAddr) {
         self.shed.fetch_add(1, Ordering::Relaxed);
+        if let Some(unlogged) = self.may_log() {
+            let reason = "as many handshakes as may be are under way";
+            tracing::warn!(%address, reason, unlogged, "handshake shed");
+        }
     }
 
     pub(crate) fn violation(&self, peer: &Peer, what: &str) {
         self.violations.fetch_add(1, Ordering::Relaxed);
-        let (address, peer) = (peer.address(), &*peer.name);
-        tracing::warn!(%address, peer, reason = what, "peer broke the protocol");
+        if let Some(unlogged) = self.may_log() {
+            let (address, peer) = (peer.address(), &*peer.name);
+            tracing::warn!(%address, peer, reason = what, unlogged, "peer broke the protocol");
+        }
     }
 
     pub(crate) fn gossip_dropped(&self) {
         self.gossip_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn gossip_refused(&self, address: SocketAddr, error: &Unbounded) {
+        self.gossip_dropped();
+        if let Some(unlogged) = self.may_log() {
+            tracing::warn!(%address, reason = %error, unlogged, "gossip refused");
+        }
     }
 
     pub(crate) fn gossip_flood(&self, peer: &Peer) {

@@ -20,6 +20,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::bound::{self, Unbounded};
 use crate::transport::{endpoint::Net, frame::GOSSIP_BYTES_MAX, tls::Expected};
 
 /// A dial that failed is tried again after this, then twice that, up to [`BACKOFF_MAX`].
@@ -71,11 +72,9 @@ impl Socket for Line {
     async fn send(&mut self, to: SocketAddr, message: ChitchatMessage) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         message.serialize(&mut bytes);
-        if bytes.len() > GOSSIP_BYTES_MAX {
-            tracing::error!(
-                bytes = bytes.len(),
-                "a message of gossip is too long to be sent"
-            );
+        if bytes.len() > GOSSIP_BYTES_MAX || bound::check(&bytes).is_err() {
+            let bytes = bytes.len();
+            tracing::error!(bytes, "a message of gossip is too long to be sent");
             return Ok(());
         }
         let link = {
@@ -102,15 +101,21 @@ impl Socket for Line {
                 .recv()
                 .await
                 .ok_or_else(|| anyhow!("the mesh is closed"))?;
-            let mut rest = bytes.as_slice();
-            match ChitchatMessage::deserialize(&mut rest) {
-                Ok(message) if rest.is_empty() => return Ok((from, message)),
-                Ok(_) | Err(_) => {
-                    tracing::warn!(%from, "a message of gossip is malformed");
-                    self.net.watch.gossip_dropped();
-                }
+            match read(&bytes) {
+                Ok(message) => return Ok((from, message)),
+                Err(error) => self.net.watch.gossip_refused(from, &error),
             }
         }
+    }
+}
+
+/// A message as chitchat has it, when it is one and unpacks to no more than it may.
+pub(crate) fn read(bytes: &[u8]) -> Result<ChitchatMessage, Unbounded> {
+    bound::check(bytes)?;
+    let mut rest = bytes;
+    match ChitchatMessage::deserialize(&mut rest) {
+        Ok(message) if rest.is_empty() => Ok(message),
+        Ok(_) | Err(_) => Err(Unbounded::Malformed),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who is in the cluster, and whether they are there: gossip spreads facts and raises suspicion, SWIM
 //! gives the verdict.
 //!
+//! - `bound`: how much a message of gossip may unpack to (pure)
 //! - `gossip`: chitchat over the mesh's connections
 //! - `swim`: the verdict on each member (pure)
 //! - `partition`: which side of a split this is (pure)
@@ -19,7 +20,8 @@ use crate::{
     transport::endpoint::{Inlets, Net},
 };
 
-mod gossip;
+mod bound;
+pub(crate) mod gossip;
 pub mod partition;
 mod runner;
 #[cfg(test)]
@@ -29,6 +31,7 @@ pub mod swim;
 mod tests;
 mod view;
 
+pub(crate) use self::bound::Unbounded;
 use self::runner::{Order, Parts, Runner};
 pub use self::{
     partition::{Partition, Side},

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     Partition, State,
+    bound::{self, Excess},
     gossip::Carrier,
     swim::{Effect, Event as Heard, Swim, TICK_EVERY},
     view::{Facts, Member, SharedView, View},
@@ -44,9 +45,6 @@ const DELETED_KEPT: Duration = Duration::from_secs(60 * 60);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers to probes on their way to the core.
 const ACKS_MAX: usize = 4_096;
-/// Nodes in gossip, other starts of a member counted, before its state is thrown away: only a member that
-/// makes them up gets there.
-const GOSSIPED_MAX: usize = 4 * MEMBERS_MAX;
 /// Gossip loops that a start of the node may have; its generation leaves 16 bits for them.
 const LOOP_BITS: u32 = 16;
 /// A gossip loop that ends is started again after this.
@@ -223,16 +221,17 @@ impl Runner {
             self.answered(ack);
         }
         self.publish(handle).await;
-        let known = self.snapshot(handle).await;
-        if known.len() > GOSSIPED_MAX {
-            let (nodes, max) = (known.len(), GOSSIPED_MAX);
-            tracing::error!(
-                nodes,
-                max,
-                "gossip names more nodes than there can be: a member makes them up"
-            );
-            return false;
-        }
+        let known = match self.snapshot(handle).await {
+            Ok(known) => known,
+            Err(Excess { nodes, bytes }) => {
+                tracing::error!(
+                    nodes,
+                    bytes,
+                    "gossip says more than there can be: a member makes it up"
+                );
+                return false;
+            }
+        };
         let ids: BTreeSet<ChitchatId> = known.iter().map(|node| node.id.clone()).collect();
         self.heartbeats.retain(|id, _| ids.contains(id));
         for node in known {
@@ -273,16 +272,17 @@ impl Runner {
         self.published = facts;
     }
 
-    async fn snapshot(&self, handle: &ChitchatHandle) -> Vec<Gossiped> {
+    async fn snapshot(&self, handle: &ChitchatHandle) -> Result<Vec<Gossiped>, Excess> {
         let own = &self.net.name;
         handle
             .with_chitchat(|chitchat| {
+                bound::check_held(chitchat.node_states().values())?;
                 let live: BTreeSet<&ChitchatId> = chitchat.live_nodes().collect();
                 let others = chitchat
                     .node_states()
                     .iter()
                     .filter(|(id, _)| id.node_id != *own);
-                others
+                Ok(others
                     .map(|(id, state)| Gossiped {
                         id: id.clone(),
                         heartbeat: state.heartbeat().into(),
@@ -292,7 +292,7 @@ impl Runner {
                             .map(|(key, value)| (key.to_owned(), value.to_owned()))
                             .collect(),
                     })
-                    .collect()
+                    .collect())
             })
             .await
     }

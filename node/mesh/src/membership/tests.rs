@@ -12,6 +12,8 @@ use crate::{
     testing::{Ca, Echo},
 };
 
+mod attacks;
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn mesh(

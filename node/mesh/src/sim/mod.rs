@@ -9,4 +9,7 @@ mod socket;
 
 mod tests;
 
-pub(crate) use self::network::{Network, Rule};
+pub(crate) use self::{
+    network::{Network, Rule},
+    tests::node,
+};

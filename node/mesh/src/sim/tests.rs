@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The mesh's own endpoint on a simulated socket.
-fn node(ca: &Ca, name: &str, network: &Network) -> Node {
+pub(crate) fn node(ca: &Ca, name: &str, network: &Network) -> Node {
     let socket = network.bind();
     let mut hello = hello(1);
     hello.advertise = quinn::AsyncUdpSocket::local_addr(&*socket).unwrap();

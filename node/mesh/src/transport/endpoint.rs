@@ -124,6 +124,7 @@ pub(crate) struct Net {
     pub(crate) vitals: Arc<Vitals>,
     table: Mutex<Table<Arc<Peer>>>,
     handshakes: Arc<Semaphore>,
+    joins: Semaphore,
     pub(super) gossip: mpsc::Sender<(SocketAddr, Vec<u8>)>,
     pub(super) events: mpsc::Sender<Event>,
     pub(crate) service: Arc<dyn Service>,
@@ -180,6 +181,7 @@ impl Net {
             hello,
             vitals: parts.vitals,
             handshakes: Arc::new(Semaphore::new(settings::HANDSHAKES_MAX)),
+            joins: Semaphore::new(settings::JOINS_MAX),
             gossip,
             events,
             service: parts.service,
@@ -218,7 +220,7 @@ impl Net {
                 continue;
             }
             let Ok(place) = Arc::clone(&self.handshakes).try_acquire_owned() else {
-                self.watch.shed();
+                self.watch.shed(incoming.remote_address());
                 incoming.refuse();
                 continue;
             };
@@ -283,6 +285,10 @@ impl Net {
             }
             (Some(ALPN_JOIN), Some(door)) => {
                 drop(place);
+                let Ok(_place) = self.joins.try_acquire() else {
+                    self.watch.join_refused(address, "too many join at once");
+                    return connection.close(VarInt::from_u32(0x1d), b"too many join at once");
+                };
                 crate::join::receive(&connection, door.as_ref(), &self.watch).await;
             }
             (Some(_) | None, _) => connection.close(VarInt::from_u32(0x01), b"no such protocol"),

@@ -131,6 +131,23 @@ pub(crate) enum Reply {
 #[error("a malformed frame")]
 pub(crate) struct Malformed;
 
+/// A peer announced more than is taken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {length} bytes where {max} are taken")]
+pub(crate) struct TooLong {
+    length: usize,
+    max: usize,
+}
+
+/// How many bytes follow the head of a frame, when that is no more than `max`.
+pub(crate) fn length(head: [u8; 4], max: usize) -> Result<usize, TooLong> {
+    let length = usize::try_from(u32::from_be_bytes(head)).unwrap_or(usize::MAX);
+    if length > max {
+        return Err(TooLong { length, max });
+    }
+    Ok(length)
+}
+
 /// A value as the contents of a frame.
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(value).expect("these types have an encoding")

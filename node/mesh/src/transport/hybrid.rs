@@ -20,7 +20,7 @@ const KEM_BYTES: usize = 1568;
 const SECP384R1MLKEM1024: NamedGroup = NamedGroup::Unknown(0x11ed);
 
 /// The group.
-pub(super) static GROUP: &dyn SupportedKxGroup = &SecP384r1MlKem1024;
+pub(crate) static GROUP: &dyn SupportedKxGroup = &SecP384r1MlKem1024;
 
 #[derive(Debug)]
 struct SecP384r1MlKem1024;

@@ -3,7 +3,7 @@
 use quinn::{ReadExactError, RecvStream, SendStream, WriteError};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::frame::{decode, encode, framed};
+use super::frame::{TooLong, decode, encode, framed, length};
 
 /// A frame could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -12,13 +12,8 @@ pub(crate) enum ReadFrameError {
     #[error("the stream ended")]
     Ended(#[source] ReadExactError),
     /// The peer announced more than is taken here.
-    #[error("a frame of {length} bytes where {max} are taken")]
-    TooLong {
-        /// What it announced.
-        length: usize,
-        /// What is taken.
-        max: usize,
-    },
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     /// The bytes are not what belongs here.
     #[error("a malformed frame")]
     Malformed,
@@ -27,7 +22,7 @@ pub(crate) enum ReadFrameError {
 impl ReadFrameError {
     /// Whether the peer broke the protocol, and not only the connection.
     pub(crate) const fn is_violation(&self) -> bool {
-        matches!(self, Self::TooLong { .. } | Self::Malformed)
+        matches!(self, Self::TooLong(_) | Self::Malformed)
     }
 }
 
@@ -35,16 +30,12 @@ pub(crate) async fn read_bytes(
     stream: &mut RecvStream,
     max: usize,
 ) -> Result<Vec<u8>, ReadFrameError> {
-    let mut length = [0; 4];
+    let mut head = [0; 4];
     stream
-        .read_exact(&mut length)
+        .read_exact(&mut head)
         .await
         .map_err(ReadFrameError::Ended)?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > max {
-        return Err(ReadFrameError::TooLong { length, max });
-    }
-    let mut bytes = vec![0; length];
+    let mut bytes = vec![0; length(head, max)?];
     stream
         .read_exact(&mut bytes)
         .await

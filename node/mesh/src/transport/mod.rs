@@ -12,7 +12,7 @@
 pub(crate) mod bucket;
 pub(crate) mod endpoint;
 pub(crate) mod frame;
-mod hybrid;
+pub(crate) mod hybrid;
 pub(crate) mod io;
 pub(crate) mod peer;
 pub(crate) mod refusal;

@@ -145,7 +145,7 @@ impl Peer {
                     || CallError::Refused("the stream was reset".into()),
                     CallError::Connection,
                 )),
-                Err(ReadFrameError::TooLong { .. } | ReadFrameError::Malformed) => {
+                Err(ReadFrameError::TooLong(_) | ReadFrameError::Malformed) => {
                     Err(CallError::Malformed)
                 }
             }

@@ -16,6 +16,9 @@ pub enum Refusal {
     /// It showed none.
     #[error("it showed no certificate")]
     NoCertificate,
+    /// The certificate that it showed is somebody else's.
+    #[error("it does not hold the key of the certificate that it showed")]
+    NotItsKey,
     /// Its certificate is an agent's or an operator's.
     #[error("its certificate is of the role `{role}`, not a node's")]
     NotANode {
@@ -93,7 +96,9 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> u32 {
         match self {
-            Self::Certificate(_) | Self::NotANode { .. } | Self::OtherCluster => 0x10,
+            Self::Certificate(_) | Self::NotItsKey | Self::NotANode { .. } | Self::OtherCluster => {
+                0x10
+            }
             Self::NoCertificate => 0x11,
             Self::AnotherPeer { .. } => 0x12,
             Self::WrongCluster => 0x13,

@@ -23,6 +23,8 @@ const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// Handshakes at the same time; who comes above that is refused before any public-key work.
 pub(super) const HANDSHAKES_MAX: usize = 128;
+/// Strangers that may ask to join at the same time, each for 15 s and with 256 KiB of request: 8 MiB.
+pub(super) const JOINS_MAX: usize = 32;
 /// From the first packet to the greeting's end.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the handshake's end to the greeting.

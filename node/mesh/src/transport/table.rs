@@ -189,11 +189,20 @@ impl<L: Link> Table<L> {
         self.addresses.get(name).copied()
     }
 
+    /// Who is at `address`; nobody for sure when several names were heard for it and none is connected.
+    ///
+    /// SECURITY: gossip makes up names at any address. One that is connected goes before those.
     pub(crate) fn name_at(&self, address: SocketAddr) -> Option<PeerName> {
-        self.addresses
+        let mut names = self
+            .addresses
             .iter()
-            .find(|(_, known)| **known == address)
-            .map(|(name, _)| Arc::clone(name))
+            .filter(|(_, known)| **known == address)
+            .map(|(name, _)| name);
+        if let Some(connected) = names.clone().find(|name| self.link(name).is_some()) {
+            return Some(Arc::clone(connected));
+        }
+        let only = names.next().cloned();
+        only.filter(|_| names.next().is_none())
     }
 
     /// The name was given to somebody, perhaps after it was taken from another.

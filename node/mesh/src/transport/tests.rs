@@ -15,7 +15,11 @@ use crate::{
     testing::{Ca, DAY, Node, hello, node, wall},
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+mod certificates;
+mod joining;
+mod protocol;
+
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 fn member(name: &str) -> Expected {
     Expected::Member(name.into())

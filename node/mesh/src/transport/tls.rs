@@ -47,7 +47,7 @@ pub(crate) const ALPN_MESH: &[u8] = b"caxton-mesh/1";
 /// Between a member and who wants to become one.
 pub(crate) const ALPN_JOIN: &[u8] = b"caxton-join/1";
 /// What stands in the server name of a dial; it identifies nobody.
-pub(super) const SERVER_NAME: &str = "mesh.caxton.internal";
+pub(crate) const SERVER_NAME: &str = "mesh.caxton.internal";
 
 static ML_DSA_87_ALONE: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[webpki::aws_lc_rs::ML_DSA_87],
@@ -140,6 +140,28 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// TLS as the mesh's endpoint has it for one connection that comes in, and where to find what a certificate
+    /// was refused for. For who looks at the profile without QUIC. MUST be asked besides whether a
+    /// certificate was shown at all: who joins shows none.
+    #[must_use]
+    pub fn answering(&self, trust: &Arc<Trust>) -> (ServerConfig, Verdict) {
+        let (own, verdict) = (Arc::new(Own::new(self.clone())), Verdict::default());
+        (server(&own, trust, Arc::clone(&verdict)), verdict)
+    }
+
+    /// The same for one dial to any member.
+    #[must_use]
+    pub fn dialling(&self, trust: &Arc<Trust>) -> (ClientConfig, Verdict) {
+        let (own, verdict) = (Arc::new(Own::new(self.clone())), Verdict::default());
+        let told = Arc::clone(&verdict);
+        (
+            client(Some(&own), trust, Expected::AnyMember, told),
+            verdict,
+        )
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -209,7 +231,7 @@ impl ResolvesServerCert for WithRoot {
 }
 
 /// What a verifier found, for the log; TLS tells the peer less.
-pub(crate) type Verdict = Arc<OnceLock<Refusal>>;
+pub type Verdict = Arc<OnceLock<Refusal>>;
 
 /// Whom a dial is to reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +266,20 @@ impl Verifier {
             let _first_stays = self.verdict.set(refusal);
             told
         })
+    }
+
+    /// Whether the other end holds the key of the certificate that it showed.
+    fn possession(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &ML_DSA_87_ALONE).inspect_err(
+            |_forged| {
+                let _first_stays = self.verdict.set(Refusal::NotItsKey);
+            },
+        )
     }
 
     fn check(
@@ -309,7 +345,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &ML_DSA_87_ALONE)
+        self.possession(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -353,7 +389,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &ML_DSA_87_ALONE)
+        self.possession(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -419,12 +455,12 @@ fn initial_suite() -> rustls::quic::Suite {
         .expect("aws-lc-rs gives AES-128-GCM for QUIC")
 }
 
-pub(super) fn quic_server(config: ServerConfig) -> QuicServerConfig {
+pub(crate) fn quic_server(config: ServerConfig) -> QuicServerConfig {
     QuicServerConfig::with_initial(Arc::new(config), initial_suite())
         .expect("the suite is the one that RFC 9001 names")
 }
 
-pub(super) fn quic_client(config: ClientConfig) -> QuicClientConfig {
+pub(crate) fn quic_client(config: ClientConfig) -> QuicClientConfig {
     QuicClientConfig::with_initial(Arc::new(config), initial_suite())
         .expect("the suite is the one that RFC 9001 names")
 }

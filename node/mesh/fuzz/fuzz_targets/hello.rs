@@ -1,0 +1,6 @@
+//! Greetings and answers to them, as they come off the wire.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_mesh::fuzz::hello(bytes);
+});

@@ -1,0 +1,6 @@
+//! What an answerer says first in TLS.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_mesh::fuzz::server_hello(bytes);
+});
