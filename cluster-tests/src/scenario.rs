@@ -108,7 +108,7 @@ impl Scenario {
     /// # Errors
     /// The first step that does not hold, with the logs of all nodes.
     pub fn play(&self, binary: &str) -> Result<bool> {
-        println!("{self}");
+        eprintln!("{self}");
         let Some(network) = Network::new(self.machines)? else {
             return Ok(false);
         };

@@ -145,8 +145,8 @@ fn a_token_lets_in_as_many_as_it_says_and_every_other_is_refused_with_the_reason
         "{good}"
     );
     let (rest, secret) = good.trim().rsplit_once('.').context("no secret")?;
-    let other = if secret.starts_with('A') { 'B' } else { 'A' };
-    let forged = format!("{rest}.{other}{}", secret.get(1..).context("no secret")?);
+    let changed = if secret.starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{rest}.{changed}{}", secret.get(1..).context("no secret")?);
 
     let start = |node: &str, token: &str| {
         let args = [

@@ -6,7 +6,7 @@
 #[path = "../../capabilities/fuzz/smoke.rs"]
 mod smoke;
 
-use crate::{config, history, manage, store};
+use crate::{cluster, config, history, manage, store};
 
 /// Config files.
 pub fn config_file(bytes: &[u8]) -> bool {
@@ -16,6 +16,16 @@ pub fn config_file(bytes: &[u8]) -> bool {
 /// Single values of a configuration.
 pub fn config_value(bytes: &[u8]) -> bool {
     config::fuzz::value(bytes)
+}
+
+/// What the CA says to the cluster.
+pub fn cluster_state(bytes: &[u8]) -> bool {
+    cluster::fuzz::state(bytes)
+}
+
+/// What members say to the CA, and the CA's book.
+pub fn cluster_said(bytes: &[u8]) -> bool {
+    cluster::fuzz::said(bytes)
 }
 
 /// Rows of the store.
@@ -62,6 +72,16 @@ mod tests {
     #[test]
     fn any_value_of_a_setting_is_shown_as_what_it_was_read_as() {
         smoke(FOLDER, "config_value", config_value);
+    }
+
+    #[test]
+    fn any_state_of_a_cluster_is_read_or_refused() {
+        smoke(FOLDER, "cluster_state", cluster_state);
+    }
+
+    #[test]
+    fn any_wish_of_a_member_and_any_book_is_read_or_refused() {
+        smoke(FOLDER, "cluster_said", cluster_said);
     }
 
     #[test]

@@ -10,13 +10,26 @@
 //! - `start`: opens the mesh and ends this node's part in it
 //! - `attend`: what is done while it runs; `renewing`: fresh certificates in time
 
+use serde::de::DeserializeOwned;
+
 pub(crate) mod attend;
 pub(crate) mod book;
 pub(crate) mod ca;
 pub(crate) mod door;
+#[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/cluster.rs"]
+pub(crate) mod fuzz;
 pub(crate) mod home;
 pub(crate) mod joining;
 mod renewing;
 pub(crate) mod service;
 pub(crate) mod start;
 pub(crate) mod state;
+
+/// What members and files say in postcard: nothing may follow the value.
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
+    match postcard::take_from_bytes(bytes)? {
+        (value, []) => Ok(value),
+        (_, _trailing) => Err(postcard::Error::DeserializeBadEncoding),
+    }
+}

@@ -13,6 +13,7 @@ use caxton_pki::{CertificateRequest, CertificateSummary, Purpose, ServerName, Ve
 use super::{
     attend::RENEW_TIMEOUT,
     ca::{Ca, RenewRequest},
+    decode,
     door::authorities,
     home::{self, Keys, Membership},
     service::RENEW,
@@ -133,7 +134,7 @@ async fn renew_with(app: &App, cluster: &Cluster, ca: &PeerName) -> Result<(), R
     let keys = Keys::make()?;
     let body = postcard::to_allocvec(&request(&keys)?)?;
     let answer = cluster.mesh.call(ca, RENEW, body, RENEW_TIMEOUT).await?;
-    let granted: Admitted = postcard::from_bytes(&answer)?;
+    let granted: Admitted = decode(&answer)?;
     let held = Arc::clone(&cluster.held.borrow());
     take(app, cluster, keys, granted, &held)
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     ca::{Ca, RenewRequest},
+    decode,
     state::Held,
 };
 use crate::environment::Environment;
@@ -54,7 +55,7 @@ impl Calls {
     async fn renew(&self, from: &Caller, body: &[u8]) -> Result<Vec<u8>, String> {
         let ca = self.ca.as_ref().ok_or("this node issues no certificates")?;
         let request: RenewRequest =
-            postcard::from_bytes(body).map_err(|_malformed| "the request is malformed")?;
+            decode(body).map_err(|_malformed| "the request is malformed")?;
         let granted = ca.renew(&from.name, from.address, &request).await?;
         postcard::to_allocvec(&granted).map_err(|error| error.to_string())
     }

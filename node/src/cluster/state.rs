@@ -13,6 +13,8 @@ use caxton_pki::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::decode;
+
 /// What the signature is for.
 pub(crate) const CONTEXT: &str = "cluster state";
 /// 4 MiB: a bundle with two roots has 58 KB, a full revocation list 406 KB, 1,024 names 64 KB.
@@ -121,15 +123,9 @@ fn parse(bytes: &[u8]) -> Result<(State, TrustBundle, Signed), StateError> {
     if bytes.len() > STATE_BYTES_MAX {
         return Err(StateError::Malformed);
     }
-    let whole = |taken: Result<(_, &[u8]), postcard::Error>| match taken {
-        Ok((value, [])) => Ok(value),
-        Ok(_) | Err(_) => Err(StateError::Malformed),
-    };
-    let signed: Signed = whole(postcard::take_from_bytes(bytes))?;
-    let state: State = match postcard::take_from_bytes(&signed.state) {
-        Ok((state, [])) => state,
-        Ok(_) | Err(_) => return Err(StateError::Malformed),
-    };
+    let malformed = |_error: postcard::Error| StateError::Malformed;
+    let signed: Signed = decode(bytes).map_err(malformed)?;
+    let state: State = decode(&signed.state).map_err(malformed)?;
     let bundle = TrustBundle::decode(&state.bundle).map_err(StateError::Bundle)?;
     Ok((state, bundle, signed))
 }
