@@ -37,7 +37,8 @@ mod watch;
 
 pub use mesh::{FactError, Mesh, MeshConfig, root_hash};
 pub use transport::{
-    endpoint::{DialError, OpenMeshError, Wire},
+    dial::DialError,
+    endpoint::{OpenMeshError, Wire},
     frame::Life,
     peer::CallError,
     refusal::Refusal,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use quinn::{ConnectionError, VarInt};
 
 use super::{
-    endpoint::{DialError, connect},
+    dial::{DialError, connect},
     frame::{Life, Reply, Request},
     peer::CallError,
     tls::{self, Expected, Verdict},
