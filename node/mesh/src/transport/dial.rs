@@ -62,9 +62,13 @@ impl Net {
             Expected::Member(name) => Some(Arc::clone(name)),
             Expected::AnyMember | Expected::UnderRoot(_) => None,
         };
-        if let Some(name) = &name {
+        let under_way = name.as_ref().map(|name| {
             self.table().dial_begins(name);
-        }
+            Dialling {
+                net: self,
+                name: Arc::clone(name),
+            }
+        });
         let reached = timeout(
             settings::HANDSHAKE_TIMEOUT + settings::GREETING_TIMEOUT,
             self.reach(address, expected),
@@ -76,9 +80,7 @@ impl Net {
                 reason: "no answer in time".into(),
             })
         });
-        if let Some(name) = &name {
-            self.table().dial_ends(name);
-        }
+        drop(under_way);
         if let Err(DialError::Refused { refusal, .. }) = &reached {
             self.refused(Direction::Out, address, name, refusal);
         }
@@ -125,6 +127,50 @@ impl Net {
             (None, None) => Err(DialError::NoAddress),
             (None, Some(address)) => self.dial(address, Expected::Member(Arc::clone(name))).await,
         }
+    }
+
+    /// As [`Self::peer`], for those who need the same peer at the same time: while a dial of ours is under
+    /// way it is waited for, so that eight lanes do not make eight connections, each replacing the last.
+    pub(crate) async fn peer_in_turn(
+        self: &Arc<Self>,
+        name: &PeerName,
+    ) -> Result<Arc<Peer>, DialError> {
+        let mut links = self.links();
+        loop {
+            links.mark_unchanged();
+            let claim = {
+                let mut table = self.table();
+                if let Some(peer) = table.link(name) {
+                    return Ok(peer);
+                }
+                // Claimed under the same lock as it was looked up, or two would find it free.
+                let is_free = !table.is_dialling(name);
+                is_free.then(|| table.dial_begins(name))
+            };
+            if claim.is_some() {
+                let _claim = Dialling {
+                    net: self,
+                    name: Arc::clone(name),
+                };
+                return self.peer(name).await;
+            }
+            if links.changed().await.is_err() {
+                return Err(DialError::NoAddress);
+            }
+        }
+    }
+}
+
+/// A dial that is under way; its end is noted however it ends, also where the dialler lost patience.
+struct Dialling<'a> {
+    net: &'a Net,
+    name: PeerName,
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        self.net.table().dial_ends(&self.name);
+        self.net.links_changed();
     }
 }
 

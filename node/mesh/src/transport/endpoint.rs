@@ -14,7 +14,7 @@ use quinn::{
     VarInt, crypto::rustls::HandshakeData,
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     Credentials, PeerName, Service,
     join::Door,
+    lane::registry::Registry,
     trust::Trust,
     vitals::Vitals,
     watch::{Direction, Watch},
@@ -89,6 +90,8 @@ pub(crate) struct Net {
     pub(crate) hello: Hello,
     pub(crate) vitals: Arc<Vitals>,
     table: Mutex<Table<Arc<Peer>>>,
+    /// Grows whenever a connection came or went, or a dial ended.
+    links: watch::Sender<u64>,
     handshakes: Arc<Semaphore>,
     joins: Semaphore,
     pub(super) gossip: mpsc::Sender<(SocketAddr, Vec<u8>)>,
@@ -96,6 +99,7 @@ pub(crate) struct Net {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) door: Option<Arc<dyn Door>>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) lanes: Registry,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -142,6 +146,7 @@ impl Net {
             server,
             own,
             table: Mutex::new(Table::new(Arc::clone(&name), hello.clone())),
+            links: watch::Sender::new(0),
             name,
             trust: parts.trust,
             hello,
@@ -153,6 +158,7 @@ impl Net {
             service: parts.service,
             door: parts.door,
             watch: parts.watch,
+            lanes: Registry::default(),
             stop: parts.stop,
             tasks: parts.tasks,
         });
@@ -166,6 +172,15 @@ impl Net {
 
     pub(crate) fn table(&self) -> MutexGuard<'_, Table<Arc<Peer>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes whenever the connections did: then the table is to be looked at again.
+    pub(crate) fn links(&self) -> watch::Receiver<u64> {
+        self.links.subscribe()
+    }
+
+    pub(super) fn links_changed(&self) {
+        self.links.send_modify(|changes| *changes += 1);
     }
 
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
@@ -328,8 +343,9 @@ impl Net {
             };
             if let Err(error) = self.trust.verify(leaf, others, now, purpose) {
                 let refusal = Refusal::Certificate(error);
-                self.refused(Direction::Live, peer.address(), Some(name), &refusal);
                 peer.close(refusal.code(), "the certificate no longer holds");
+                self.lanes.cut(&name);
+                self.refused(Direction::Live, peer.address(), Some(name), &refusal);
             }
         }
     }

@@ -123,6 +123,7 @@ impl Net {
             chain,
         ));
         let replaced = self.table().enter(name, Arc::clone(&peer));
+        self.links_changed();
         if let Some(old) = replaced {
             let stop = self.stop.clone();
             self.tasks.spawn(async move {

@@ -18,8 +18,8 @@ pub(crate) mod hybrid;
 pub(crate) mod io;
 pub(crate) mod peer;
 pub(crate) mod refusal;
-mod serve;
-mod settings;
+pub(crate) mod serve;
+pub(crate) mod settings;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
