@@ -16,7 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     transport::{
-        endpoint::connect,
+        dial::connect,
         frame::{REPLY_BYTES_MAX, REQUEST_BYTES_MAX},
         io::{read, write},
         refusal::{Refusal, shown},

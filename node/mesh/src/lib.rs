@@ -7,6 +7,7 @@
 //!
 //! - `mesh`: all of it as a node holds it: start, look, ask, leave, stop
 //! - `transport`: connections: the TLS profile, frames, who is let in
+//! - `lane`: ordered streams of messages to a member
 //! - `join`: becoming a member with a token
 //! - `membership`: who is there: gossip raises suspicion, SWIM gives the verdict
 //! - `trust`: roots and revocations, replaced while it runs
@@ -24,6 +25,7 @@ use futures_util::future::BoxFuture;
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
 pub mod join;
+pub mod lane;
 pub mod membership;
 mod mesh;
 #[cfg(test)]
@@ -37,7 +39,8 @@ mod watch;
 
 pub use mesh::{FactError, Mesh, MeshConfig, root_hash};
 pub use transport::{
-    endpoint::{DialError, OpenMeshError, Wire},
+    dial::DialError,
+    endpoint::{OpenMeshError, Wire},
     frame::Life,
     peer::CallError,
     refusal::Refusal,
@@ -70,4 +73,13 @@ pub trait Service: Send + Sync + 'static {
         kind: u16,
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, String>>;
+
+    /// Serves a lane that another member has opened, until it ends: when this returns, the lane is refused
+    /// all that comes. At most [`lane::LANES_MAX`] of a member are served at a time.
+    ///
+    /// A node that does not implement this refuses every message on every lane.
+    fn lane(&self, lane: lane::Inbound) -> BoxFuture<'_, ()> {
+        drop(lane);
+        Box::pin(std::future::ready(()))
+    }
 }

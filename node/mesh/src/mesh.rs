@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     CallError, Credentials, DialError, OpenMeshError, PeerName, Service, Trust, Watch, Wire,
     join::Door,
+    lane::{Lane, OpenLaneError},
     membership::{Facts, Membership, SharedView},
     transport::{
         endpoint::{self, Net},
@@ -232,6 +233,15 @@ impl Mesh {
             Reply::Refused(text) => Err(CallError::Refused(shown(&text))),
             Reply::Alive(_) | Reply::Unreached | Reply::Noted => Err(CallError::Malformed),
         }
+    }
+
+    /// A lane to a member: an ordered stream of messages, each answered there. `kind` tells the other end what
+    /// it is for. Nothing is sent before the first message, and connecting is the lane's own business.
+    ///
+    /// # Errors
+    /// There are as many to the member as there may be, or this node stops.
+    pub fn lane(&self, member: &PeerName, kind: u16) -> Result<Lane, OpenLaneError> {
+        self.net.lanes.open(&self.net, member, kind)
     }
 
     /// Connects to whoever is at `address`, to find out now whether that works.

@@ -165,6 +165,26 @@ pub(crate) fn node_with(
     hello: Hello,
     door: Option<Arc<dyn Door>>,
 ) -> Node {
+    open(credentials, trust, hello, door, Arc::new(Echo))
+}
+
+/// A node that does what the service does.
+pub(crate) fn serving(
+    credentials: Credentials,
+    trust: Arc<Trust>,
+    hello: Hello,
+    service: Arc<dyn Service>,
+) -> Node {
+    open(credentials, trust, hello, None, service)
+}
+
+fn open(
+    credentials: Credentials,
+    trust: Arc<Trust>,
+    hello: Hello,
+    door: Option<Arc<dyn Door>>,
+    service: Arc<dyn Service>,
+) -> Node {
     let socket = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (net, inlets) = Net::open(Parts {
         wire: Wire::Udp(socket),
@@ -172,7 +192,7 @@ pub(crate) fn node_with(
         vitals: Arc::new(Vitals::new(hello.generation)),
         credentials,
         hello,
-        service: Arc::new(Echo),
+        service,
         door,
         watch: Arc::new(Watch::new()),
         stop: CancellationToken::new(),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     PeerName,
+    lane::{Counters, LaneCounts},
     membership::Unbounded,
     transport::{bucket::Bucket, peer::Peer, refusal::Refusal},
 };
@@ -53,6 +54,7 @@ pub struct Watch {
     violations: AtomicU64,
     gossip_dropped: AtomicU64,
     joins: AtomicU64,
+    pub(crate) lanes: Counters,
 }
 
 impl Watch {
@@ -67,6 +69,7 @@ impl Watch {
             violations: AtomicU64::default(),
             gossip_dropped: AtomicU64::default(),
             joins: AtomicU64::default(),
+            lanes: Counters::default(),
         }
     }
 
@@ -98,6 +101,12 @@ impl Watch {
     #[must_use]
     pub fn gossip_lost(&self) -> u64 {
         self.gossip_dropped.load(Ordering::Relaxed)
+    }
+
+    /// What went over lanes so far.
+    #[must_use]
+    pub fn lanes(&self) -> LaneCounts {
+        self.lanes.now()
     }
 
     /// True when one more line may be written; the line says how many were not.

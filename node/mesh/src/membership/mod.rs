@@ -28,7 +28,7 @@ mod runner;
 mod sim;
 pub mod swim;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 pub(crate) use self::bound::Unbounded;

@@ -353,6 +353,7 @@ impl Runner {
                 if let Some(peer) = link {
                     peer.close(0x1a, "removed from the cluster");
                 }
+                self.net.lanes.cut(&member);
                 self.facts.remove(&member);
                 self.feed(Heard::Removed { member });
             }
@@ -419,6 +420,9 @@ impl Runner {
                     State::Alive | State::Left => {
                         tracing::info!(peer, state, generation, "member");
                     }
+                }
+                if matches!(standing.state, State::Down | State::Left) {
+                    self.net.lanes.gone(&member, generation);
                 }
                 // Down says nothing about who belongs to the cluster: a minority must not shrink itself into a
                 // majority. Nor does Alive: that is the CA's to say.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{State, View};
 use crate::{
-    Credentials, Mesh, MeshConfig, Trust, Wire,
+    Credentials, Mesh, MeshConfig, Service, Trust, Wire,
     testing::{Ca, Echo},
 };
 
@@ -21,6 +21,17 @@ pub(crate) fn mesh(
     trust: Arc<Trust>,
     generation: u64,
     seeds: Vec<SocketAddr>,
+) -> Mesh {
+    mesh_serving(credentials, trust, generation, seeds, Arc::new(Echo))
+}
+
+/// The same with a service of the test's.
+pub(crate) fn mesh_serving(
+    credentials: Credentials,
+    trust: Arc<Trust>,
+    generation: u64,
+    seeds: Vec<SocketAddr>,
+    service: Arc<dyn Service>,
 ) -> Mesh {
     let mut boot = [0; 16];
     aws_lc_rs::rand::fill(&mut boot).unwrap();
@@ -36,7 +47,7 @@ pub(crate) fn mesh(
         trust,
         seeds,
         agreed: Vec::new(),
-        service: Arc::new(Echo),
+        service,
         door: None,
     })
     .unwrap()

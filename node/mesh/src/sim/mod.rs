@@ -7,7 +7,7 @@
 mod network;
 mod socket;
 
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use self::{
     network::{Network, Rule},

@@ -5,7 +5,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Network, Rule};
 use crate::{
-    PeerName, Watch, Wire,
+    PeerName, Service, Watch, Wire,
     testing::{Ca, Echo, Node, hello},
     transport::{
         endpoint::{Event, Net, Parts},
@@ -18,6 +18,16 @@ use crate::{
 
 /// The mesh's own endpoint on a simulated socket.
 pub(crate) fn node(ca: &Ca, name: &str, network: &Network) -> Node {
+    node_serving(ca, name, network, Arc::new(Echo))
+}
+
+/// The same with a service of the test's.
+pub(crate) fn node_serving(
+    ca: &Ca,
+    name: &str,
+    network: &Network,
+    service: Arc<dyn Service>,
+) -> Node {
     let socket = network.bind();
     let mut hello = hello(1);
     hello.advertise = quinn::AsyncUdpSocket::local_addr(&*socket).unwrap();
@@ -27,7 +37,7 @@ pub(crate) fn node(ca: &Ca, name: &str, network: &Network) -> Node {
         trust: ca.trust(),
         vitals: Arc::new(Vitals::new(hello.generation)),
         hello,
-        service: Arc::new(Echo),
+        service,
         door: None,
         watch: Arc::new(Watch::new()),
         stop: CancellationToken::new(),

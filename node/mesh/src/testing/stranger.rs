@@ -30,7 +30,7 @@ use rustls::{
 
 use super::{Ca, DAY, wall};
 use crate::transport::{
-    endpoint::connect,
+    dial::connect,
     frame::{HELLO_BYTES_MAX, Hello, HelloReply, StreamKind},
     io::{read, write},
     tls,

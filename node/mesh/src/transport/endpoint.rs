@@ -1,35 +1,36 @@
-//! The socket of the mesh: dials and accepts connections, has both ends greet, and keeps the table.
+//! The socket of the mesh: accepts connections, keeps the table, and ends what must end. Dials are in
+//! `dial`, what both ends say first in `greeting`.
 
 use std::{
     fmt, io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use caxton_pki::{CertificateDer, CertificateSummary, Purpose};
+use caxton_pki::{CertificateSummary, Purpose};
 use quinn::{
-    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, SendStream,
-    ServerConfig, TokioRuntime, VarInt, crypto::rustls::HandshakeData,
+    AsyncUdpSocket, Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime,
+    VarInt, crypto::rustls::HandshakeData,
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    frame::{HELLO_BYTES_MAX, Hello, HelloReply, Life, Reply, Request, StreamKind, VERSION},
-    io::{read, write},
+    frame::{Hello, Life, Reply, Request},
     peer::{CallError, Peer},
     refusal::{Refusal, shown},
     serve, settings,
-    table::{Admission, Table},
-    tls::{self, ALPN_JOIN, ALPN_MESH, Expected, Own, Verdict},
+    table::Table,
+    tls::{self, ALPN_JOIN, ALPN_MESH, Own, Verdict},
 };
 use crate::{
     Credentials, PeerName, Service,
     join::Door,
+    lane::registry::Registry,
     trust::Trust,
     vitals::Vitals,
     watch::{Direction, Watch},
@@ -53,40 +54,6 @@ pub enum Wire {
 #[derive(Debug, thiserror::Error)]
 #[error("the mesh's socket cannot be used")]
 pub struct OpenMeshError(#[from] io::Error);
-
-/// A peer was not reached.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum DialError {
-    /// Nothing answered, or what answered broke off.
-    #[error("{address}: {reason}")]
-    Connect {
-        /// What was dialled.
-        address: SocketAddr,
-        /// What QUIC said.
-        reason: Arc<str>,
-    },
-    /// Somebody answered whom we do not let in.
-    #[error("{address}: {refusal}")]
-    Refused {
-        /// What was dialled.
-        address: SocketAddr,
-        /// Why not.
-        refusal: Refusal,
-    },
-    /// The other end does not let us in.
-    #[error("{address} refused us: {text} (code {code:#x})")]
-    RefusedUs {
-        /// What was dialled.
-        address: SocketAddr,
-        /// A code of docs/mesh.md, section 7.
-        code: u32,
-        /// Its own words.
-        text: Arc<str>,
-    },
-    /// Nobody knows where it is.
-    #[error("no address is known")]
-    NoAddress,
-}
 
 /// What peers did, for membership.
 #[derive(Debug)]
@@ -115,14 +82,16 @@ pub(crate) struct Parts {
 
 /// The mesh as seen from one node.
 pub(crate) struct Net {
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     server: ServerConfig,
-    own: Arc<Own>,
+    pub(super) own: Arc<Own>,
     pub(crate) name: PeerName,
     pub(crate) trust: Arc<Trust>,
     pub(crate) hello: Hello,
     pub(crate) vitals: Arc<Vitals>,
     table: Mutex<Table<Arc<Peer>>>,
+    /// Grows whenever a connection came or went, or a dial ended.
+    links: watch::Sender<u64>,
     handshakes: Arc<Semaphore>,
     joins: Semaphore,
     pub(super) gossip: mpsc::Sender<(SocketAddr, Vec<u8>)>,
@@ -130,6 +99,7 @@ pub(crate) struct Net {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) door: Option<Arc<dyn Door>>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) lanes: Registry,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
@@ -176,6 +146,7 @@ impl Net {
             server,
             own,
             table: Mutex::new(Table::new(Arc::clone(&name), hello.clone())),
+            links: watch::Sender::new(0),
             name,
             trust: parts.trust,
             hello,
@@ -187,6 +158,7 @@ impl Net {
             service: parts.service,
             door: parts.door,
             watch: parts.watch,
+            lanes: Registry::default(),
             stop: parts.stop,
             tasks: parts.tasks,
         });
@@ -200,6 +172,15 @@ impl Net {
 
     pub(crate) fn table(&self) -> MutexGuard<'_, Table<Arc<Peer>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes whenever the connections did: then the table is to be looked at again.
+    pub(crate) fn links(&self) -> watch::Receiver<u64> {
+        self.links.subscribe()
+    }
+
+    pub(super) fn links_changed(&self) {
+        self.links.send_modify(|changes| *changes += 1);
     }
 
     pub(crate) fn credentials(&self) -> Arc<Credentials> {
@@ -295,240 +276,6 @@ impl Net {
         }
     }
 
-    /// Hears the greeting of a peer that dialled us, and answers it. A refusal is logged before it is told.
-    async fn greeted(self: &Arc<Self>, connection: &Connection) -> Result<Arc<Peer>, Refusal> {
-        let address = connection.remote_address();
-        let noted = |name: Option<&PeerName>, refusal: Refusal| {
-            self.refused(Direction::In, address, name.cloned(), &refusal);
-            refusal
-        };
-        let (name, chain) = self
-            .identity(connection, Purpose::MeshClient)
-            .map_err(|refusal| noted(None, refusal))?;
-        let (hello, mut send) = hear(connection)
-            .await
-            .map_err(|refusal| noted(Some(&name), refusal))?;
-        if let Err(refusal) = self.admit(&name, &hello, false).await {
-            let refusal = noted(Some(&name), refusal);
-            let told = HelloReply::Refused {
-                code: refusal.code(),
-                text: refusal.to_string(),
-            };
-            let _told_or_gone = write(&mut send, &told).await;
-            let _told_or_gone = send.finish();
-            // Closing at once would outrun the words.
-            let _heard = timeout(Duration::from_secs(1), send.stopped()).await;
-            return Err(refusal);
-        }
-        let peer = self.enter(&name, hello, connection, false, chain);
-        let _told_or_gone = write(&mut send, &HelloReply::Welcome(self.hello.clone())).await;
-        let _told_or_gone = send.finish();
-        Ok(peer)
-    }
-
-    /// Asks the table, and the process that holds the name where there is one.
-    async fn admit(&self, name: &PeerName, hello: &Hello, dialled: bool) -> Result<(), Refusal> {
-        if hello.version != VERSION {
-            return Err(Refusal::Version {
-                version: hello.version,
-            });
-        }
-        let admission = self.table().admit(name, hello, dialled, false);
-        match admission {
-            Admission::Welcome => Ok(()),
-            Admission::Refuse(refusal) => Err(refusal),
-            Admission::Probe(holder) => {
-                let ping = Request::Ping { suspected: None };
-                let answer = holder.ask(&ping, settings::CLONE_PROBE_TIMEOUT).await;
-                if matches!(answer, Ok(Reply::Alive(_))) {
-                    return Err(Refusal::Cloned {
-                        name: Arc::clone(name),
-                        address: holder.address(),
-                    });
-                }
-                match self.table().admit(name, hello, dialled, true) {
-                    Admission::Welcome => Ok(()),
-                    Admission::Refuse(refusal) => Err(refusal),
-                    Admission::Probe(_) => Err(Refusal::Duplicate),
-                }
-            }
-        }
-    }
-
-    /// Who is at the other end, by the certificate that TLS has verified.
-    ///
-    /// SECURITY: looked at again here, whole: nothing that TLS may remember of an earlier connection counts,
-    /// and what was revoked while the handshake ran is caught.
-    fn identity(
-        &self,
-        connection: &Connection,
-        purpose: Purpose,
-    ) -> Result<(PeerName, Vec<CertificateDer<'static>>), Refusal> {
-        let chain = connection
-            .peer_identity()
-            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .ok_or(Refusal::NoCertificate)?;
-        let (leaf, others) = chain.split_first().ok_or(Refusal::NoCertificate)?;
-        let id = self
-            .trust
-            .verify(leaf, others, self.service.now(), purpose)?;
-        Ok((id.name().into(), *chain))
-    }
-
-    fn enter(
-        self: &Arc<Self>,
-        name: &PeerName,
-        hello: Hello,
-        connection: &Connection,
-        dialled: bool,
-        chain: Vec<CertificateDer<'static>>,
-    ) -> Arc<Peer> {
-        let life = Life {
-            generation: hello.generation,
-            incarnation: 0,
-        };
-        let peer = Arc::new(Peer::new(
-            Arc::clone(name),
-            hello,
-            connection.clone(),
-            dialled,
-            chain,
-        ));
-        let replaced = self.table().enter(name, Arc::clone(&peer));
-        if let Some(old) = replaced {
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move {
-                let grace = tokio::time::sleep(settings::SUPERSEDED_GRACE);
-                stop.run_until_cancelled(grace).await;
-                old.close(0, "superseded");
-            });
-        }
-        self.watch.connected(dialled, &peer);
-        let _hint = self.events.try_send(Event::Up(Arc::clone(name), life));
-        peer
-    }
-
-    /// Dials an address and keeps the connection, which is then the one to that peer.
-    pub(crate) async fn dial(
-        self: &Arc<Self>,
-        address: SocketAddr,
-        expected: Expected,
-    ) -> Result<Arc<Peer>, DialError> {
-        let name = match &expected {
-            Expected::Member(name) => Some(Arc::clone(name)),
-            Expected::AnyMember | Expected::UnderRoot(_) => None,
-        };
-        if let Some(name) = &name {
-            self.table().dial_begins(name);
-        }
-        let reached = timeout(
-            settings::HANDSHAKE_TIMEOUT + settings::GREETING_TIMEOUT,
-            self.reach(address, expected),
-        )
-        .await
-        .unwrap_or_else(|_elapsed| {
-            Err(DialError::Connect {
-                address,
-                reason: "no answer in time".into(),
-            })
-        });
-        if let Some(name) = &name {
-            self.table().dial_ends(name);
-        }
-        if let Err(DialError::Refused { refusal, .. }) = &reached {
-            self.refused(Direction::Out, address, name, refusal);
-        }
-        let peer = reached?;
-        let (net, served) = (Arc::clone(self), Arc::clone(&peer));
-        self.tasks.spawn(async move {
-            let stop = net.stop.clone();
-            stop.run_until_cancelled(serve::serve(net, served)).await;
-        });
-        Ok(peer)
-    }
-
-    async fn reach(
-        self: &Arc<Self>,
-        address: SocketAddr,
-        expected: Expected,
-    ) -> Result<Arc<Peer>, DialError> {
-        let verdict: Verdict = Arc::new(OnceLock::new());
-        let crypto = tls::client(Some(&self.own), &self.trust, expected, Arc::clone(&verdict));
-        let connection = connect(&self.endpoint, address, crypto)
-            .await
-            .map_err(|reason| match verdict.get() {
-                Some(refusal) => DialError::Refused {
-                    address,
-                    refusal: refusal.clone(),
-                },
-                None => DialError::Connect { address, reason },
-            })?;
-        self.greet(&connection, address).await.inspect_err(|error| {
-            if let DialError::Refused { refusal, .. } = error {
-                close(&connection, refusal);
-            }
-        })
-    }
-
-    async fn greet(
-        self: &Arc<Self>,
-        connection: &Connection,
-        address: SocketAddr,
-    ) -> Result<Arc<Peer>, DialError> {
-        let refused = |refusal| DialError::Refused { address, refusal };
-        let (name, chain) = self
-            .identity(connection, Purpose::MeshServer)
-            .map_err(refused)?;
-        let reply = async {
-            let (mut send, mut receive) = connection.open_bi().await.ok()?;
-            send.write_all(&[StreamKind::Hello.byte()]).await.ok()?;
-            write(&mut send, &self.hello).await.ok()?;
-            send.finish().ok()?;
-            read::<HelloReply>(&mut receive, HELLO_BYTES_MAX).await.ok()
-        };
-        let hello = match reply.await {
-            Some(HelloReply::Welcome(hello)) => hello,
-            Some(HelloReply::Refused { code, text }) => {
-                connection.close(VarInt::from_u32(0), b"refused");
-                return Err(DialError::RefusedUs {
-                    address,
-                    code,
-                    text: shown(&text),
-                });
-            }
-            // An end that refuses a certificate does so after our side of the handshake is through.
-            None => {
-                return Err(match connection.close_reason() {
-                    Some(ConnectionError::ApplicationClosed(close)) => DialError::RefusedUs {
-                        address,
-                        code: u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
-                        text: shown(&String::from_utf8_lossy(&close.reason)),
-                    },
-                    Some(other) => DialError::Connect {
-                        address,
-                        reason: shown(&other.to_string()),
-                    },
-                    None => refused(Refusal::Greeting),
-                });
-            }
-        };
-        self.admit(&name, &hello, true).await.map_err(refused)?;
-        Ok(self.enter(&name, hello, connection, true, chain))
-    }
-
-    /// The peer of this name, dialled where there is no connection.
-    pub(crate) async fn peer(self: &Arc<Self>, name: &PeerName) -> Result<Arc<Peer>, DialError> {
-        let (link, address) = {
-            let table = self.table();
-            (table.link(name), table.address(name))
-        };
-        match (link, address) {
-            (Some(peer), _) => Ok(peer),
-            (None, None) => Err(DialError::NoAddress),
-            (None, Some(address)) => self.dial(address, Expected::Member(Arc::clone(name))).await,
-        }
-    }
-
     /// Asks a peer whether it lives, over the connection there is or a new one.
     pub(crate) async fn ping(
         self: &Arc<Self>,
@@ -566,7 +313,7 @@ impl Net {
             .unwrap_or(Err(CallError::Timeout(patience)))
     }
 
-    fn refused(
+    pub(super) fn refused(
         &self,
         direction: Direction,
         address: SocketAddr,
@@ -596,8 +343,9 @@ impl Net {
             };
             if let Err(error) = self.trust.verify(leaf, others, now, purpose) {
                 let refusal = Refusal::Certificate(error);
-                self.refused(Direction::Live, peer.address(), Some(name), &refusal);
                 peer.close(refusal.code(), "the certificate no longer holds");
+                self.lanes.cut(&name);
+                self.refused(Direction::Live, peer.address(), Some(name), &refusal);
             }
         }
     }
@@ -609,41 +357,6 @@ impl Net {
     }
 }
 
-/// The first stream of a peer that dialled us, and what it says there.
-async fn hear(connection: &Connection) -> Result<(Hello, SendStream), Refusal> {
-    let (send, mut receive) = connection
-        .accept_bi()
-        .await
-        .map_err(|_ended| Refusal::Silent)?;
-    let mut kind = [0];
-    receive
-        .read_exact(&mut kind)
-        .await
-        .map_err(|_ended| Refusal::Silent)?;
-    if StreamKind::of(kind[0]) != Some(StreamKind::Hello) {
-        return Err(Refusal::Greeting);
-    }
-    match read(&mut receive, HELLO_BYTES_MAX).await {
-        Ok(hello) => Ok((hello, send)),
-        Err(_malformed) => Err(Refusal::Greeting),
-    }
-}
-
-fn close(connection: &Connection, refusal: &Refusal) {
+pub(super) fn close(connection: &Connection, refusal: &Refusal) {
     connection.close(VarInt::from_u32(refusal.code()), b"refused");
-}
-
-/// A connection under the mesh's settings, as far as TLS is through.
-pub(crate) async fn connect(
-    endpoint: &Endpoint,
-    address: SocketAddr,
-    crypto: rustls::ClientConfig,
-) -> Result<Connection, Arc<str>> {
-    let mut config = quinn::ClientConfig::new(Arc::new(tls::quic_client(crypto)));
-    config.transport_config(settings::transport());
-    endpoint
-        .connect_with(config, address, tls::SERVER_NAME)
-        .map_err(|error| shown(&error.to_string()))?
-        .await
-        .map_err(|error| shown(&error.to_string()))
 }

@@ -5,19 +5,21 @@
 //! - `frame`, `io`: the bytes (docs/mesh.md)
 //! - `table`: one connection for each peer, clones and crossing dials (pure)
 //! - `peer`, `bucket`: one connection and what can be asked of it
-//! - `endpoint`: the socket: dials, accepts, greets
+//! - `endpoint`, `dial`, `greeting`: the socket: accepts, dials, has both ends greet
 //! - `serve`: what comes in on a connection
 //! - `refusal`: why a peer was not let in
 
 pub(crate) mod bucket;
+pub(crate) mod dial;
 pub(crate) mod endpoint;
 pub(crate) mod frame;
+mod greeting;
 pub(crate) mod hybrid;
 pub(crate) mod io;
 pub(crate) mod peer;
 pub(crate) mod refusal;
-mod serve;
-mod settings;
+pub(crate) mod serve;
+pub(crate) mod settings;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,10 @@ use super::{
     peer::Peer,
 };
 
-use crate::Caller;
+use crate::{
+    Caller,
+    lane::{self, OPEN_BYTES_MAX},
+};
 
 /// From the opening of a stream to the end of what it says.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,13 +55,14 @@ async fn serving(net: Arc<Net>, peer: Arc<Peer>) {
         }
     }
     let last = net.table().ended(&peer.name, &peer);
+    net.links_changed();
     net.watch.ended(&peer, last);
     if last {
         let _hint = net.events.try_send(Event::Lost(Arc::clone(&peer.name)));
     }
 }
 
-fn violation(net: &Net, peer: &Peer, what: &'static str) {
+pub(crate) fn violation(net: &Net, peer: &Peer, what: &str) {
     net.watch.violation(peer, what);
     peer.close(VIOLATION, what);
 }
@@ -100,7 +104,8 @@ async fn both_ways(net: &Arc<Net>, peer: &Peer, mut send: SendStream, mut receiv
     }
     match StreamKind::of(kind[0]) {
         Some(StreamKind::Request) => {}
-        Some(StreamKind::Lane | StreamKind::Hello | StreamKind::Gossip) | None => {
+        Some(StreamKind::Lane) => return lane_stream(net, peer, send, receive).await,
+        Some(StreamKind::Hello | StreamKind::Gossip) | None => {
             return violation(net, peer, "a two-way stream of an unknown kind");
         }
     }
@@ -115,6 +120,15 @@ async fn both_ways(net: &Arc<Net>, peer: &Peer, mut send: SendStream, mut receiv
     let reply = answer(net, peer, request).await;
     let _told_or_gone = write(&mut send, &reply).await;
     let _told_or_gone = send.finish();
+}
+
+async fn lane_stream(net: &Arc<Net>, peer: &Peer, send: SendStream, mut receive: RecvStream) {
+    let reading = read(&mut receive, OPEN_BYTES_MAX);
+    match timeout(READ_TIMEOUT, reading).await {
+        Ok(Ok(open)) => lane::serve::serve(net, peer, open, send, receive).await,
+        Ok(Err(error)) if error.is_violation() => violation(net, peer, "a malformed lane"),
+        Ok(Err(_)) | Err(_) => {}
+    }
 }
 
 async fn answer(net: &Arc<Net>, peer: &Peer, request: Request) -> Reply {

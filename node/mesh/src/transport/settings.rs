@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use quinn::{IdleTimeout, TransportConfig, VarInt, congestion::CubicConfig};
 
+use crate::lane::LANES_MAX;
+
 /// An ML-DSA-87 flight has 21 KB; quinn's 16 KiB ends one handshake in eight at 2 % loss
 /// (CRYPTO_BUFFER_EXCEEDED). 128 KiB a handshake; with [`HANDSHAKES_MAX`] under way 16 MiB.
 const CRYPTO_BUFFER_BYTES: usize = 128 * 1024;
@@ -13,14 +15,19 @@ const INITIAL_WINDOW_BYTES: u64 = 64 * 1024;
 const IDLE: Duration = Duration::from_secs(10);
 /// Well below [`IDLE`], so that three lost in a row end nothing.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
-/// Requests and lanes that one peer may have open: 256 KiB each at most, 32 MiB in all.
+/// Requests and lanes that one peer may have open; of lanes a few, of requests the rest.
 const STREAMS_MAX: u32 = 128;
 /// Messages of gossip that one peer may have under way: 64 KiB each, 2 MiB in all.
 const GOSSIP_STREAMS_MAX: u32 = 32;
-/// What one stream may hold unread: a receiver that does not read holds its sender back here.
-const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// What one connection may hold unread.
-const WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// What one stream may hold unread: a receiver that does not read holds its sender back here. At a round
+/// trip of 1 ms a gigabyte a second, at 50 ms 20 MB a second for each stream.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What is left of a connection's window when every lane stands still: for requests, answers and gossip,
+/// all of which are read as they come.
+const WINDOW_RESERVE_BYTES: u32 = 8 * 1024 * 1024;
+/// What one connection may hold unread, 16 MiB: more than all of its lanes together can.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of lanes")]
+const WINDOW_BYTES: u32 = LANES_MAX as u32 * STREAM_WINDOW_BYTES + WINDOW_RESERVE_BYTES;
 /// Handshakes at the same time; who comes above that is refused before any public-key work.
 pub(super) const HANDSHAKES_MAX: usize = 128;
 /// Strangers that may ask to join at the same time, each for 15 s and with 256 KiB of request: 8 MiB.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use quinn::{ConnectionError, VarInt};
 
 use super::{
-    endpoint::{DialError, connect},
+    dial::{DialError, connect},
     frame::{Life, Reply, Request},
     peer::CallError,
     tls::{self, Expected, Verdict},
@@ -146,6 +146,23 @@ async fn two_that_dial_each_other_at_once_end_with_one_connection() {
         let of_b = b.net.table().link("a").unwrap();
         assert_ne!(of_a.dialled, of_b.dialled, "both ends hold the same one");
     }
+}
+
+#[tokio::test]
+async fn a_dial_that_was_given_up_is_not_under_way_for_ever() {
+    let ca = Ca::new();
+    let a = node(ca.credentials("a"), ca.trust(), hello(1));
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let dialling = a.net.dial(silent.local_addr().unwrap(), member("b"));
+    tokio::select! {
+        biased;
+        reached = dialling => panic!("{reached:?}"),
+        () = async { while !a.net.table().is_dialling("b") { tokio::task::yield_now().await } } => {}
+    }
+    assert!(!a.net.table().is_dialling("b"));
+    // So B, which dials itself when it comes back, is let in.
+    let b = node(ca.credentials("b"), ca.trust(), hello(1));
+    dial(&b, &a, member("a")).await.unwrap();
 }
 
 /// What a node that trusts `ca` says of a peer with these credentials, which trusts it in turn.

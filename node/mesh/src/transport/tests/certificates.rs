@@ -20,7 +20,7 @@ use crate::{
         stranger::{Papers, Stranger, client_tls, server_tls, uri},
     },
     transport::{
-        endpoint::connect,
+        dial::connect,
         tls::{self, Expected, Own, Verdict},
     },
 };

@@ -10,7 +10,7 @@ use quinn::{Connection, ConnectionError};
 
 use super::PATIENCE;
 use crate::{
-    join::{Admitted, Door, JoinAnswer, JoinError, JoinRequest, JoinToken, join},
+    join::{Admitted, Door, JoinAnswer, JoinError, JoinRequest, JoinToken, Renewal, join},
     root_hash,
     testing::{
         Ca, Node, hello,
@@ -19,7 +19,7 @@ use crate::{
         stranger::{Papers, Stranger},
     },
     transport::{
-        endpoint::connect,
+        dial::connect,
         frame::{REQUEST_BYTES_MAX, encode, framed},
         settings::JOINS_MAX,
         tls,
@@ -44,6 +44,10 @@ impl Door for Open {
             seeds: Vec::new(),
         };
         Box::pin(async { JoinAnswer::Admitted(Box::new(admitted)) })
+    }
+
+    fn renew(&self, _address: SocketAddr, _request: Renewal) -> BoxFuture<'_, JoinAnswer> {
+        Box::pin(async { JoinAnswer::Refused("nothing is renewed here".to_owned()) })
     }
 }
 
