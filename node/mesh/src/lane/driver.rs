@@ -146,7 +146,7 @@ impl Driver {
 
     /// Tries once. None: perhaps the next time.
     async fn open(&mut self) -> Result<Option<Stream>, LaneEnd> {
-        let Ok(peer) = self.net.peer_in_turn(&self.shared.member).await else {
+        let Ok(peer) = self.net.peer(&self.shared.member).await else {
             return Ok(None);
         };
         self.bind(&peer)?;

@@ -158,15 +158,17 @@ fn dial(net: &Arc<Net>, dials: &Arc<Dials>, address: SocketAddr) {
     let Some(pause) = dials.begin(address, Instant::now()) else {
         return;
     };
-    let expected = net
-        .table()
-        .name_at(address)
-        .map_or(Expected::AnyMember, Expected::Member);
     let (net, dials) = (Arc::clone(net), Arc::clone(dials));
     let tasks = net.tasks.clone();
     tasks.spawn(async move {
-        let stop = net.stop.clone();
-        let dialled = stop.run_until_cancelled(net.dial(address, expected)).await;
+        let known = net.table().name_at(address);
+        let dial = async {
+            match &known {
+                Some(name) => net.peer(name).await,
+                None => net.dial(address, Expected::AnyMember).await,
+            }
+        };
+        let dialled = net.stop.run_until_cancelled(dial).await;
         match dialled {
             Some(Ok(_peer)) => dials.end(address, None),
             Some(Err(error)) => {

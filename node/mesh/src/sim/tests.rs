@@ -146,3 +146,80 @@ async fn a_connection_survives_a_short_cut_and_a_long_one_ends_it() {
         .unwrap();
     echo(&a, PATIENCE).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_meanwhile_waits_for_the_dial_under_way() {
+    let (network, ca) = (Network::new(4), Ca::new());
+    let (a, mut b) = (node(&ca, "a", &network), node(&ca, "b", &network));
+    a.net.table().hint(&name("b"), b.address());
+    let asking = (0..10).map(|_| echo(&a, PATIENCE));
+    for answer in futures_util::future::join_all(asking).await {
+        answer.unwrap();
+    }
+    let mut greetings = 0;
+    while let Ok(event) = b.inlets.events.try_recv() {
+        greetings += usize::from(matches!(event, Event::Up(..)));
+    }
+    assert_eq!(greetings, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_was_given_up_does_not_keep_the_peer_out() {
+    let (network, ca) = (Network::new(5), Ca::new());
+    let (a, b) = (node(&ca, "a", &network), node(&ca, "b", &network));
+    network.rule(a.address(), b.address(), Rule::Drop);
+    let dial = a.net.dial(b.address(), Expected::Member(name("b")));
+    let given_up = tokio::time::timeout(Duration::from_secs(1), dial).await;
+    assert!(given_up.is_err(), "nothing answers");
+    network.heal();
+    // Of two dials that cross, that of `a` would stay.
+    b.net
+        .dial(a.address(), Expected::Member(name("a")))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_ask_each_other_both_are_answered_over_one_connection() {
+    let (network, ca) = (Network::new(6), Ca::new());
+    let (a, b) = (node(&ca, "a", &network), node(&ca, "b", &network));
+    a.net.table().hint(&name("b"), b.address());
+    b.net.table().hint(&name("a"), a.address());
+    let (ping, pong) = (name("b"), name("a"));
+    let (ping, pong) = tokio::join!(
+        a.net.ping(&ping, None, PATIENCE),
+        b.net.ping(&pong, None, PATIENCE),
+    );
+    ping.unwrap();
+    pong.unwrap();
+    let dialled = |node: &Node| node.net.table().links()[0].1.dialled;
+    assert!(
+        dialled(&a) && !dialled(&b),
+        "the dial of the smaller name stays"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dials_that_nothing_answers_let_others_pass() {
+    let (network, ca) = (Network::new(7), Ca::new());
+    let (a, b) = (node(&ca, "a", &network), node(&ca, "b", &network));
+    let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let dead = (0..20).map(|_| a.net.dial(nobody, Expected::AnyMember));
+    let began = Instant::now();
+    let dead = futures_util::future::join_all(dead);
+    let alive = async {
+        tokio::task::yield_now().await; // Behind all the others.
+        a.net
+            .dial(b.address(), Expected::Member(name("b")))
+            .await
+            .unwrap();
+        began.elapsed()
+    };
+    let (dead, took) = tokio::join!(dead, alive);
+    assert!(dead.iter().all(Result::is_err));
+    let passed = (1..5).contains(&took.as_secs());
+    assert!(
+        passed,
+        "after places came free, and not with the last: {took:?}"
+    );
+}

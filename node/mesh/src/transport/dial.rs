@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint, TransportErrorCode};
 use tokio::time::timeout;
 
 use super::{
@@ -46,6 +46,12 @@ pub enum DialError {
         /// Its own words.
         text: Arc<str>,
     },
+    /// The other end takes no connection now: it dials us, or has too many handshakes under way.
+    #[error("{address} takes no connection now")]
+    Busy {
+        /// What was dialled.
+        address: SocketAddr,
+    },
     /// Nobody knows where it is.
     #[error("no address is known")]
     NoAddress,
@@ -54,6 +60,14 @@ pub enum DialError {
 impl Net {
     /// Dials an address and keeps the connection, which is then the one to that peer.
     pub(crate) async fn dial(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        expected: Expected,
+    ) -> Result<Arc<Peer>, DialError> {
+        self.dials.paced(self.dial_now(address, expected)).await
+    }
+
+    pub(super) async fn dial_now(
         self: &Arc<Self>,
         address: SocketAddr,
         expected: Expected,
@@ -102,12 +116,13 @@ impl Net {
         let crypto = tls::client(Some(&self.own), &self.trust, expected, Arc::clone(&verdict));
         let connection = connect(&self.endpoint, address, crypto)
             .await
-            .map_err(|reason| match verdict.get() {
-                Some(refusal) => DialError::Refused {
+            .map_err(|error| match (verdict.get(), error) {
+                (Some(refusal), _) => DialError::Refused {
                     address,
                     refusal: refusal.clone(),
                 },
-                None => DialError::Connect { address, reason },
+                (None, ConnectError::Busy) => DialError::Busy { address },
+                (None, ConnectError::Broken(reason)) => DialError::Connect { address, reason },
             })?;
         self.greet(&connection, address).await.inspect_err(|error| {
             if let DialError::Refused { refusal, .. } = error {
@@ -125,38 +140,7 @@ impl Net {
         match (link, address) {
             (Some(peer), _) => Ok(peer),
             (None, None) => Err(DialError::NoAddress),
-            (None, Some(address)) => self.dial(address, Expected::Member(Arc::clone(name))).await,
-        }
-    }
-
-    /// As [`Self::peer`], for those who need the same peer at the same time: while a dial of ours is under
-    /// way it is waited for, so that eight lanes do not make eight connections, each replacing the last.
-    pub(crate) async fn peer_in_turn(
-        self: &Arc<Self>,
-        name: &PeerName,
-    ) -> Result<Arc<Peer>, DialError> {
-        let mut links = self.links();
-        loop {
-            links.mark_unchanged();
-            let claim = {
-                let mut table = self.table();
-                if let Some(peer) = table.link(name) {
-                    return Ok(peer);
-                }
-                // Claimed under the same lock as it was looked up, or two would find it free.
-                let is_free = !table.is_dialling(name);
-                is_free.then(|| table.dial_begins(name))
-            };
-            if claim.is_some() {
-                let _claim = Dialling {
-                    net: self,
-                    name: Arc::clone(name),
-                };
-                return self.peer(name).await;
-            }
-            if links.changed().await.is_err() {
-                return Err(DialError::NoAddress);
-            }
+            (None, Some(address)) => self.dial_once(name, address).await,
         }
     }
 }
@@ -174,17 +158,34 @@ impl Drop for Dialling<'_> {
     }
 }
 
+/// No connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The other end answered that it takes none now.
+    #[error("it takes no connection now")]
+    Busy,
+    /// Nothing answered, or what answered broke off, in QUIC's words.
+    #[error("{0}")]
+    Broken(Arc<str>),
+}
+
 /// A connection under the mesh's settings, as far as TLS is through.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     address: SocketAddr,
     crypto: rustls::ClientConfig,
-) -> Result<Connection, Arc<str>> {
+) -> Result<Connection, ConnectError> {
     let mut config = quinn::ClientConfig::new(Arc::new(tls::quic_client(crypto)));
     config.transport_config(settings::transport());
-    endpoint
+    let connecting = endpoint
         .connect_with(config, address, tls::SERVER_NAME)
-        .map_err(|error| shown(&error.to_string()))?
-        .await
-        .map_err(|error| shown(&error.to_string()))
+        .map_err(|error| ConnectError::Broken(shown(&error.to_string())))?;
+    connecting.await.map_err(|error| match error {
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            ConnectError::Busy
+        }
+        error => ConnectError::Broken(shown(&error.to_string())),
+    })
 }

@@ -6,11 +6,13 @@
 //! - `table`: one connection for each peer, clones and crossing dials (pure)
 //! - `peer`, `bucket`: one connection and what can be asked of it
 //! - `endpoint`, `dial`, `greeting`: the socket: accepts, dials, has both ends greet
+//! - `dials`: one dial to a peer at a time, and few in all
 //! - `serve`: what comes in on a connection
 //! - `refusal`: why a peer was not let in
 
 pub(crate) mod bucket;
 pub(crate) mod dial;
+mod dials;
 pub(crate) mod endpoint;
 pub(crate) mod frame;
 mod greeting;

@@ -19,7 +19,7 @@ use super::{
     io::{self, ReadFrameError},
     table::Link,
 };
-use crate::PeerName;
+use crate::{PeerName, trust::Grounds};
 
 /// Gossip under way to one peer; more is dropped, since the next round says it again.
 const GOSSIP_OUT_MAX: usize = 8;
@@ -60,6 +60,8 @@ pub(crate) struct Peer {
     pub(crate) dialled: bool,
     pub(crate) since: Instant,
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// What the last verdict on the chain stands on.
+    pub(super) grounds: Mutex<Option<Grounds>>,
     gossip_out: Arc<Semaphore>,
     gossip_in: Mutex<Bucket>,
 }
@@ -95,6 +97,7 @@ impl Peer {
             dialled,
             since: now,
             chain,
+            grounds: Mutex::default(),
             gossip_out: Arc::new(Semaphore::new(GOSSIP_OUT_MAX)),
             gossip_in: Mutex::new(Bucket::new(rate, burst, now)),
         }

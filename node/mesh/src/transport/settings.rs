@@ -38,6 +38,9 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// A live process answers on its old connection within this; else its successor takes the name.
 pub(super) const CLONE_PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a dial of the peer that crossed ours is waited for, and how often it is looked for.
+pub(super) const CROSSED_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CROSSED_LOOK: Duration = Duration::from_millis(50);
 /// How long a connection that another one followed is kept for what is still on it.
 pub(super) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 

@@ -166,10 +166,6 @@ impl<L: Link> Table<L> {
         *self.dialling.entry(Arc::clone(name)).or_default() += 1;
     }
 
-    pub(crate) fn is_dialling(&self, name: &str) -> bool {
-        self.dialling.contains_key(name)
-    }
-
     pub(crate) fn dial_ends(&mut self, name: &PeerName) {
         if let Some(count) = self.dialling.get_mut(name) {
             *count -= 1;
@@ -177,6 +173,13 @@ impl<L: Link> Table<L> {
                 self.dialling.remove(name);
             }
         }
+    }
+
+    /// Whether a dial from this address crosses one of ours and is the one that goes, as [`Self::admit`] would
+    /// say. A guess that saves work: who dials from elsewhere than it is dialled at hears it after its greeting.
+    pub(crate) fn crosses(&self, address: SocketAddr) -> bool {
+        let mut ours = self.dialling.keys().filter(|name| self.own < **name);
+        ours.any(|name| self.addresses.get(name) == Some(&address))
     }
 
     /// Gossip has it that `name` is at `address`: a hint of where to dial; the certificate decides.
@@ -332,6 +335,26 @@ mod tests {
         check(&live, "c", &hello(1, 3, 3), "welcome");
         let gone = with("a", hello(1, 2, 2), false);
         check(&gone, "c", &hello(1, 3, 2), "welcome");
+    }
+
+    #[test]
+    fn a_dial_that_crosses_is_known_by_its_address_before_its_name() {
+        let mut table = table();
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        for (name, port) in [("a", 2), ("c", 3), ("d", 4)] {
+            table.hint(&name.into(), address(port));
+        }
+        for name in ["a", "c"] {
+            table.dial_begins(&name.into());
+        }
+        let found = [2, 3, 4].map(|port| table.crosses(address(port)));
+        assert_eq!(
+            found,
+            [false, true, false],
+            "ours to `c` stays, that of `a` stays"
+        );
+        table.dial_ends(&"c".into());
+        assert!(!table.crosses(address(3)));
     }
 
     #[test]

@@ -34,6 +34,7 @@ async fn dial(from: &Node, to: &Node, expected: Expected) -> Result<PeerName, St
             DialError::Refused { refusal, .. } => refusal.to_string(),
             DialError::RefusedUs { text, .. } => format!("refused us: {text}"),
             DialError::Connect { reason, .. } => format!("connect: {reason}"),
+            DialError::Busy { .. } => "busy".to_owned(),
             DialError::NoAddress => "no address".to_owned(),
         })
 }
@@ -243,7 +244,10 @@ async fn a_peer_that_offers_classical_key_exchange_alone_is_refused() {
         .with_no_client_auth();
     crypto.alpn_protocols = vec![tls::ALPN_MESH.to_vec()];
     let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let refused = connect(&endpoint, a.address(), crypto).await.unwrap_err();
+    let refused = connect(&endpoint, a.address(), crypto)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("NoKxGroupsInCommon"), "{refused}");
     assert_eq!(a.net.watch.handshakes_lost().0, 1);
 }

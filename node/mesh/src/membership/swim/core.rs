@@ -237,14 +237,14 @@ impl Swim {
                 effects.push(Effect::Forgotten { member });
             }
         }
-        self.ask(now, &mut effects);
+        self.ask(now, health, &mut effects);
         effects
     }
 
-    fn ask(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    fn ask(&mut self, now: Instant, health: LocalHealth, effects: &mut Vec<Effect>) {
         let rows = self.rows.iter();
         let mut due: Vec<_> = rows
-            .filter_map(|(name, row)| Some((row.due(now)?, Arc::clone(name))))
+            .filter_map(|(name, row)| Some((row.due(now, health)?, Arc::clone(name))))
             .collect();
         if due.is_empty() {
             return;

@@ -18,6 +18,11 @@ pub(super) const PROBE_EVERY: Duration = Duration::from_millis(300);
 /// The same while the member is accused: its life hangs on it, and few are accused at a time.
 pub(super) const ACCUSED_EVERY: Duration = Duration::from_millis(200);
 
+/// An observer that is unwell asks so many times more seldom at most, as Lifeguard has it (section IV.A): its
+/// questions are a part of what it cannot keep up with. Five rounds of an accusation then take 5 s, which is
+/// within the patience that it has by then.
+pub(super) const SLOWER_MAX: u32 = 5;
+
 /// A question without an accusation becomes a suspicion after this many unanswered rounds at least.
 pub(super) const DOUBTED_ROUNDS_MIN: u32 = 3;
 
@@ -64,33 +69,43 @@ impl Member {
             (_, Some(Hidden::Stranger)) => (age >= STRANGER).then_some(Turn::Gone),
             (State::Down | State::Left, None) => (age >= FORGET).then_some(Turn::Gone),
             (State::Alive | State::Suspect, None) if health.is_in_grace => None,
-            (State::Alive, None) => self.doubt(now),
-            (State::Suspect, None) => self.condemn(now, health.patience),
+            (State::Alive, None) => self.doubt(now, health),
+            (State::Suspect, None) => self.condemn(now, health),
         }
     }
 
-    fn pace(&self) -> Duration {
+    fn pace(&self, health: LocalHealth) -> Duration {
         let is_accused = self.standing.state == State::Suspect && self.is_met();
-        if is_accused {
+        let usual = if is_accused {
             ACCUSED_EVERY
         } else {
             PROBE_EVERY
-        }
+        };
+        usual * (1 + health.score).min(SLOWER_MAX)
     }
 
-    fn is_unanswered(&self, now: Instant, rounds: u32, patience: Duration) -> bool {
+    fn is_unanswered(
+        &self,
+        now: Instant,
+        health: LocalHealth,
+        rounds: u32,
+        patience: Duration,
+    ) -> bool {
         let since = |then: Instant| now.saturating_duration_since(then);
         let asked = self.question.as_ref().is_some_and(|open| {
-            open.rounds >= rounds && open.asked.is_some_and(|last| since(last) >= self.pace())
+            open.rounds >= rounds
+                && open
+                    .asked
+                    .is_some_and(|last| since(last) >= self.pace(health))
         });
         asked && since(self.clock) >= patience
     }
 
-    fn doubt(&mut self, now: Instant) -> Option<Turn> {
+    fn doubt(&mut self, now: Instant, health: LocalHealth) -> Option<Turn> {
         let is_stale = self.standing.is_gossip_stale;
         let is_quiet = self.quiet && !is_stale;
         let patience = if is_stale { DOUBT_STALE } else { DOUBT };
-        if !is_quiet && !self.is_unanswered(now, DOUBTED_ROUNDS_MIN, patience) {
+        if !is_quiet && !self.is_unanswered(now, health, DOUBTED_ROUNDS_MIN, patience) {
             return None;
         }
         let waited = match &self.question {
@@ -108,9 +123,13 @@ impl Member {
         Some(Turn::Became)
     }
 
-    fn condemn(&mut self, now: Instant, patience: Duration) -> Option<Turn> {
-        let patience = if !self.is_met() { MEET } else { patience };
-        if !self.is_unanswered(now, ROUNDS_MIN, patience) {
+    fn condemn(&mut self, now: Instant, health: LocalHealth) -> Option<Turn> {
+        let patience = if !self.is_met() {
+            MEET
+        } else {
+            health.patience
+        };
+        if !self.is_unanswered(now, health, ROUNDS_MIN, patience) {
             return None;
         }
         self.question = None;
@@ -141,12 +160,12 @@ impl Member {
     }
 
     /// When it was last asked, if it is to be asked now; the oldest goes first.
-    pub(super) fn due(&self, now: Instant) -> Option<Option<Instant>> {
+    pub(super) fn due(&self, now: Instant, health: LocalHealth) -> Option<Option<Instant>> {
         let is_open =
             self.question.is_some() && matches!(self.standing.state, State::Alive | State::Suspect);
         let is_rested = self
             .asked
-            .is_none_or(|then| now.saturating_duration_since(then) >= self.pace());
+            .is_none_or(|then| now.saturating_duration_since(then) >= self.pace(health));
         let relay_now = self.question.as_ref().is_some_and(|open| open.relay_now);
         let is_due = relay_now || (is_rested && (is_open || self.wants_question(now)));
         (is_due && self.hidden != Some(Hidden::Removed)).then_some(self.asked)

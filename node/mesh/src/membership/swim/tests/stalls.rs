@@ -126,3 +126,18 @@ fn a_stall_beyond_all_grace_counts_for_a_moment_only() {
         })
     );
 }
+
+#[test]
+fn an_observer_that_is_unwell_asks_more_seldom() {
+    let rounds_in_a_second = |stalls: usize| {
+        let mut rig = Rig::suspecting(&["x"], "x");
+        for _ in 0..stalls {
+            rig.stall(700);
+        }
+        rig.effects.clear();
+        rig.ticks(1_000);
+        assert_eq!(rig.state("x"), Some(State::Suspect));
+        rig.pings("x")
+    };
+    assert_eq!([0, 1, 4].map(rounds_in_a_second), [5, 2, 1]);
+}
