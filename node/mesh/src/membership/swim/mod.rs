@@ -4,7 +4,8 @@
 //! chitchat (Scuttlebutt with a phi-accrual detector) only raises suspicion. The verdict follows SWIM
 //! (Das, Gupta, Motivala, DSN 2002): direct and indirect probes (section 4.1) and suspicion that its
 //! subject may refute with a higher incarnation (section 4.2); and Lifeguard (Dadgar, Phillips, Currey,
-//! DSN 2018): an observer that stalls trusts itself less. Departures from SWIM, each with its reason:
+//! DSN 2018): an observer that stalls trusts itself less and asks more seldom. Departures from SWIM, each
+//! with its reason:
 //!
 //! - **Nobody passes a verdict on.** Each member judges for itself, so there is no rumour to forge.
 //! - **Gossip is a hint.** Any member can forge another's keys in chitchat. A heartbeat, forged or not,
