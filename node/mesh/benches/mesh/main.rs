@@ -1,6 +1,6 @@
 //! What the mesh costs on this machine, each figure beside a physical limit of the same run.
 //!
-//! `cargo bench -p caxton-mesh --bench mesh [-- PART… | --quick]`: about four minutes for all of it. Nodes are
+//! `cargo bench -p caxton-mesh --bench mesh [-- PART… | --quick]`: about six minutes for all of it. Nodes are
 //! real: QUIC on loopback sockets, ML-DSA-87 certificates, revocation lists, in one process. Time is real too.
 //!
 //! - `handshake`: connect and greet, beside a bare connection and a classical one; joining

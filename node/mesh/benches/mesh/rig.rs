@@ -8,7 +8,7 @@ use std::{
 
 use caxton_mesh::{
     Caller, Credentials, Mesh, MeshConfig, PeerName, Service, Trust, Wire,
-    join::{Admitted, Door, JoinAnswer, JoinRequest},
+    join::{Admitted, Door, JoinAnswer, JoinRequest, Renewal},
 };
 use caxton_pki::{
     CertificateDer, CertificateRequest, DevelopmentAuthority, MlDsa87Key, Revocations, SpiffeId,
@@ -100,6 +100,10 @@ impl Door for Ca {
                 seeds: Vec::new(),
             }))
         })
+    }
+
+    fn renew(&self, _address: SocketAddr, _request: Renewal) -> BoxFuture<'_, JoinAnswer> {
+        Box::pin(async { JoinAnswer::Refused("nobody is renewed here".to_owned()) })
     }
 }
 

@@ -290,7 +290,8 @@ impl Stranger {
     }
 
     pub(crate) async fn dial(&self, to: SocketAddr) -> Result<Connection, Arc<str>> {
-        connect(&self.endpoint, to, self.tls()).await
+        let connection = connect(&self.endpoint, to, self.tls()).await;
+        connection.map_err(|error| error.to_string().into())
     }
 
     /// Dials and greets.
