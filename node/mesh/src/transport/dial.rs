@@ -162,7 +162,7 @@ impl Drop for Dialling<'_> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     /// The other end answered that it takes none now.
-    #[error("it takes no connection now")]
+    #[error("it refused to accept a connection now")]
     Busy,
     /// Nothing answered, or what answered broke off, in QUIC's words.
     #[error("{0}")]
