@@ -166,6 +166,11 @@ impl<L: Link> Table<L> {
         *self.dialling.entry(Arc::clone(name)).or_default() += 1;
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_dialling(&self, name: &str) -> bool {
+        self.dialling.contains_key(name)
+    }
+
     pub(crate) fn dial_ends(&mut self, name: &PeerName) {
         if let Some(count) = self.dialling.get_mut(name) {
             *count -= 1;
