@@ -265,6 +265,33 @@ fn a_member_that_is_taken_out_is_refused_from_then_on_and_its_name_is_free() -> 
 }
 
 #[test]
+fn a_node_that_is_drained_takes_no_new_agents_and_keeps_what_it_has() -> Result<()> {
+    let home = Home::new(BINARY)?;
+    let node = home.start_node(&[])?;
+    home.run(["agent", "deploy", "demo:echo"])?.expect(0)?;
+    home.run(["cluster", "drain"])?.expect(0)?;
+    ensure!(node.stop()?.success());
+
+    let node = home.start_node(&[])?;
+    let refused = home.run(["agent", "deploy", "demo:ping"])?.expect(5)?;
+    ensure!(
+        refused.stderr.contains("takes no new agents"),
+        "{}",
+        refused.stderr
+    );
+    home.run(["agent", "deploy", "demo:echo"])?.expect(0)?;
+    let status = home
+        .run(["cluster", "status", "-o", "json"])?
+        .expect(0)?
+        .json()?;
+    ensure!(status.get("is_draining") == Some(&true.into()), "{status}");
+    home.run(["cluster", "drain", "--undo"])?.expect(0)?;
+    home.run(["agent", "deploy", "demo:ping"])?.expect(0)?;
+    ensure!(node.stop()?.success());
+    Ok(())
+}
+
+#[test]
 fn dev_up_brings_a_cluster_and_dev_down_ends_it() -> Result<()> {
     let home = Home::new(BINARY)?;
     let up = home.run(["dev", "up", "--nodes", "3"])?.expect(0)?;

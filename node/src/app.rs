@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cluster::start::Cluster,
+    cluster::{drain::Drain, start::Cluster},
     config::Config,
     environment::Environment,
     history::{History, Queue},
@@ -63,6 +63,8 @@ pub(crate) struct App {
     pub(crate) identity: Arc<Identity>,
     /// Its part in a cluster; none on a node by itself.
     pub(crate) cluster: Option<Cluster>,
+    /// Whether it takes no new agents.
+    pub(crate) drain: Drain,
     pub(crate) about: About,
     /// Programs may have become unused.
     pub(crate) freed: Arc<Notify>,

@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{About, App, Phase},
-    cluster::{self, start::Ground},
+    cluster::{self, drain::Drain, start::Ground},
     config::{Config, Mode},
     environment::Environment,
     garbage,
@@ -87,6 +87,7 @@ impl Node {
         )
         .await?;
 
+        let drain = Drain::open(&folder);
         let (agents_max, agents_max_reason) = room(&config);
         let cores = available_parallelism().map_or(1, usize::from);
         let engine = Engine::new(EngineConfig::for_agents(agents_max, cores))?;
@@ -170,6 +171,7 @@ impl Node {
             phase: phase_now,
             identity,
             cluster,
+            drain,
             about,
             freed: Arc::default(),
             stop: CancellationToken::new(),

@@ -62,6 +62,15 @@ Examples:
         #[arg(short, long)]
         yes: bool,
     },
+    /// Have the node of the context take no new agents; those that it has go on, and it stays so after a restart
+    #[command(
+        after_help = "Examples:\n  caxton cluster drain           before it is taken out of service\n  caxton cluster drain --undo"
+    )]
+    Drain {
+        /// Have it take new agents again
+        #[arg(long)]
+        undo: bool,
+    },
     /// Have the node of the context leave its cluster for good, and stop
     Leave {
         /// Do not ask

@@ -81,6 +81,17 @@ pub(super) async fn run(app: &App, command: ClusterCommand) -> Result<Exit, CliE
             outcome(app, &answer, &format!("{member} is out of the cluster"))?;
             Ok(Exit::Ok)
         }
+        ClusterCommand::Drain { undo } => {
+            let (method, does) = match undo {
+                false => (Method::POST, "takes no new agents"),
+                true => (Method::DELETE, "takes new agents"),
+            };
+            let request = Request::new(method, paths::CLUSTER_DRAIN);
+            let answer = client.call_or_empty(request).await?;
+            let node = status(&client).await?.node;
+            outcome(app, &answer, &format!("{node} {does}"))?;
+            Ok(Exit::Ok)
+        }
         ClusterCommand::Leave { yes } => {
             let status = status(&client).await?;
             confirm(app, "Leaving with node", &status.node, yes)?;

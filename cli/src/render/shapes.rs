@@ -331,6 +331,7 @@ pub const MEMBER: Shape = Shape {
         column("CERTIFICATE ENDS", "certificate_expires_at", Time),
         wide("API", "api", Id),
         wide("CA", "is_ca", Text),
+        wide("DRAINING", "is_draining", Text),
         wide("START", "generation", Count),
         wide("REFUTED", "incarnation", Count),
         wide("CONNECTED", "is_connected", Text),

@@ -63,6 +63,8 @@ pub const MEMBERS: &str = "/api/v1/cluster/members";
 pub const MEMBERS_STREAM: &str = "/api/v1/cluster/members/stream";
 /// `GET`: one member. `DELETE`: takes it out of the cluster.
 pub const MEMBER: &str = "/api/v1/cluster/members/{member}";
+/// `POST`: the node takes no new agents. `DELETE`: it does again.
+pub const CLUSTER_DRAIN: &str = "/api/v1/cluster/drain";
 /// `POST`: the node leaves its cluster for good, and stops.
 pub const CLUSTER_LEAVE: &str = "/api/v1/cluster/leave";
 /// `GET`: the cluster's certificate authority.

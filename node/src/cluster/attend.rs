@@ -21,6 +21,8 @@ use crate::app::App;
 
 /// The fact that a node issues certificates.
 pub(crate) const CA_FACT: &str = "ca";
+/// The fact that a node takes no new agents.
+pub(crate) const DRAIN_FACT: &str = "draining";
 /// The fact of what a node has heard of the CA.
 const STATE_FACT: &str = "state";
 /// How long a member may take to hand over what the CA says.
@@ -196,6 +198,9 @@ fn facts(app: &App, cluster: &Cluster) -> Facts {
         ),
     ]);
     facts.insert(STATE_FACT.to_owned(), cluster.held.borrow().mark());
+    if app.drain.is_on() {
+        facts.insert(DRAIN_FACT.to_owned(), "1".to_owned());
+    }
     if cluster.ca.is_some() {
         facts.insert(CA_FACT.to_owned(), "1".to_owned());
     }

@@ -7,6 +7,7 @@
 //! - `door`: what a stranger meets who wants to join
 //! - `joining`: becoming a member at the first start
 //! - `service`: what other members ask of this node
+//! - `drain`: a node that takes no new agents
 //! - `start`: opens the mesh and ends this node's part in it
 //! - `attend`: what is done while it runs; `renewing`: fresh certificates in time
 
@@ -16,6 +17,7 @@ pub(crate) mod attend;
 pub(crate) mod book;
 pub(crate) mod ca;
 pub(crate) mod door;
+pub(crate) mod drain;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/cluster.rs"]
 pub(crate) mod fuzz;

@@ -20,7 +20,10 @@ use super::{
     problem::{Answer, Failure},
     streams::{self, Next, Source},
 };
-use crate::cluster::{attend::CA_FACT, start::Cluster};
+use crate::cluster::{
+    attend::{CA_FACT, DRAIN_FACT},
+    start::Cluster,
+};
 
 /// This node's part in a cluster.
 pub(super) fn part<'a>(node: &'a Permitted<'_>) -> Answer<&'a Cluster> {
@@ -63,6 +66,7 @@ pub(super) async fn get_cluster(
         mesh_address: cluster.mesh.advertised().to_string(),
         ca_fingerprint: node.identity.roots().fingerprint,
         is_ca: cluster.ca.is_some(),
+        is_draining: node.drain.is_on(),
         local_health: view.local_health,
         gossip_restarts: view.gossip_restarts,
         refused: cluster.mesh.watch().refusals().values().sum(),
@@ -167,6 +171,36 @@ pub(super) async fn leave_cluster(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// The node takes no new agents from now on, and keeps those that it has, also after a restart.
+#[utoipa::path(post, path = paths::CLUSTER_DRAIN, tag = "cluster",
+    responses((status = 204, description = "It takes no new agents")))]
+pub(super) async fn drain_node(
+    State(plane): Shared,
+    caller: Caller,
+    _none: NoQuery,
+) -> Answer<StatusCode> {
+    drain(&plane.operate(&caller)?, true)
+}
+
+/// The node takes new agents again.
+#[utoipa::path(delete, path = paths::CLUSTER_DRAIN, tag = "cluster",
+    responses((status = 204, description = "It takes new agents")))]
+pub(super) async fn undrain_node(
+    State(plane): Shared,
+    caller: Caller,
+    _none: NoQuery,
+) -> Answer<StatusCode> {
+    drain(&plane.operate(&caller)?, false)
+}
+
+fn drain(node: &Permitted<'_>, on: bool) -> Answer<StatusCode> {
+    node.drain
+        .set(on)
+        .map_err(|error| Failure::internal("the drain could not be noted", &error))?;
+    tracing::info!(on, "the node is drained");
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Tells every member at first, and then each that changes.
 #[utoipa::path(get, path = paths::MEMBERS_STREAM, tag = "cluster",
     responses((status = 200, description = "Server-sent events `member`", body = Member, content_type = "text/event-stream")))]
@@ -261,6 +295,7 @@ fn shape(cluster: &Cluster, member: &membership::Member) -> Member {
         load: fact("load"),
         version: fact("version"),
         is_ca: member.facts.contains_key(CA_FACT),
+        is_draining: member.facts.contains_key(DRAIN_FACT),
         certificate_expires_at: shown.or_else(|| number("certificate").map(rfc3339_ms)),
         generation: member.life.generation,
         incarnation: member.life.incarnation,

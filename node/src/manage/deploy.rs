@@ -8,7 +8,7 @@ use caxton_actors::{
     registry::{self, Outcome, Plan},
 };
 use caxton_api::{
-    paths,
+    codes, paths,
     types::{Deployed, Deployment, Problem},
 };
 use caxton_capabilities::{Address, Name};
@@ -34,7 +34,7 @@ const SERVICES_MAX: usize = 64;
     params(("tenant" = String, Path, description = "Its tenant"), ("agent" = String, Path, description = "Its name")),
     responses((status = 200, description = "It was changed, or was so already, or this is the plan", body = Deployed),
         (status = 201, description = "It was made", body = Deployed),
-        (status = 409, description = "Another deployment of it is under way", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Another deployment of it is under way, or the node is being drained", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "`if_version` is not the current one", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
@@ -50,6 +50,13 @@ pub(super) async fn deploy_agent(
     let node = plane.deploy(&caller, &address)?;
     let dry_run = wish.dry_run;
     let deployment = checked(&node, address, wish).await?;
+    if node.drain.is_on() {
+        let plan = node.tree.registry.deploy(deployment.clone(), true).await?;
+        if plan.outcome == Outcome::Created {
+            let detail = "this node is being drained and takes no new agents: deploy to another, or end it with caxton cluster drain --undo";
+            return Err(Failure::new(codes::CONFLICT, detail));
+        }
+    }
     let plan = node.tree.registry.deploy(deployment, dry_run).await?;
     node.freed.notify_one(); // An old version may have fallen out.
     let made = plan.outcome == Outcome::Created && !dry_run;

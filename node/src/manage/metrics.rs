@@ -14,6 +14,7 @@ use axum::{
 };
 use caxton_actors::{ports::Desired, supervision::ChildStatus};
 use caxton_api::paths;
+use caxton_mesh::membership::State as Standing;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -44,6 +45,11 @@ struct RequestLabels {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct StateLabel {
     state: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CodeLabel {
+    code: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -110,6 +116,7 @@ fn encode(app: &App, plane: &Plane) -> Result<String, fmt::Error> {
     agents(app, &mut registry);
     messages(app, &mut registry);
     restarts(app, &mut registry);
+    mesh(app, &mut registry);
     let mut gauge = |name: &str, help: &str, value: u64| {
         registry.register(name, help, gauge_of(value));
     };
@@ -233,6 +240,60 @@ fn restarts(app: &App, registry: &mut Registry) {
         "caxton_actor_restarts",
         "Restarts of actors since the start",
         family,
+    );
+}
+
+/// The node's part in its cluster; nothing where it has none.
+fn mesh(app: &App, registry: &mut Registry) {
+    let Some(cluster) = &app.cluster else {
+        return;
+    };
+    let view = cluster.mesh.view().borrow().clone();
+    let members = Family::<StateLabel, Gauge>::default();
+    for state in Standing::ALL {
+        let labels = StateLabel {
+            state: state.word().to_owned(),
+        };
+        let seen = i64::try_from(view.of(state).count()).unwrap_or(i64::MAX);
+        members.get_or_create(&labels).set(seen);
+    }
+    registry.register("caxton_members", "Members, as this node sees them", members);
+    let watch = cluster.mesh.watch();
+    let refused = Family::<CodeLabel, Counter>::default();
+    for (code, times) in watch.refusals() {
+        let labels = CodeLabel {
+            code: format!("0x{code:02x}"),
+        };
+        refused.get_or_create(&labels).inc_by(times);
+    }
+    registry.register(
+        "caxton_mesh_refused",
+        "Connections refused, by the code of docs/mesh.md",
+        refused,
+    );
+    let (broken, shed) = watch.handshakes_lost();
+    let mut counter = |name: &str, help: &str, value: u64| {
+        registry.register(name, help, counter_of(value));
+    };
+    counter(
+        "caxton_mesh_handshakes_broken",
+        "Handshakes that broke off",
+        broken,
+    );
+    counter(
+        "caxton_mesh_handshakes_shed",
+        "Handshakes refused because too many were under way",
+        shed,
+    );
+    counter(
+        "caxton_mesh_violations",
+        "Peers that broke the protocol",
+        watch.violations(),
+    );
+    counter(
+        "caxton_mesh_gossip_dropped",
+        "Messages of gossip that were dropped",
+        watch.gossip_lost(),
     );
 }
 

@@ -81,6 +81,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(cluster::stream_members))
         .routes(routes!(cluster::get_member, cluster::remove_member))
         .routes(routes!(cluster::leave_cluster))
+        .routes(routes!(cluster::drain_node, cluster::undrain_node))
         .routes(routes!(authority::get_authority))
         .routes(routes!(authority::rotate_authority))
         .routes(routes!(authority::revoke_certificates))

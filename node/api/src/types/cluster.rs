@@ -28,6 +28,8 @@ pub struct ClusterStatus {
     pub ca_fingerprint: String,
     /// Whether this node issues certificates.
     pub is_ca: bool,
+    /// Whether this node takes no new agents.
+    pub is_draining: bool,
     /// How little this node trusts its own verdicts: 0 is well, 8 is worst.
     pub local_health: u32,
     /// Restarts of the gossip loop since the node started.
@@ -62,6 +64,8 @@ pub struct Member {
     pub version: Option<String>,
     /// Whether it issues certificates.
     pub is_ca: bool,
+    /// Whether it takes no new agents.
+    pub is_draining: bool,
     /// When its certificate ends: what it showed on the connection, or what it tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<String>,

@@ -24,6 +24,9 @@ pub enum State {
 }
 
 impl State {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Alive, Self::Suspect, Self::Down, Self::Left];
+
     /// The word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {
