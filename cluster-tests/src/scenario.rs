@@ -15,6 +15,23 @@ use crate::{
 /// Between two looks is a process of its own; so many are half a minute at the least.
 const LOOKS_MAX: usize = 900;
 
+/// By how much a machine's wall clock is off, in its home.
+const CLOCK: &str = "clock";
+
+/// The library that gives a process another wall clock (libfaketime), where it is installed.
+fn faketime() -> Option<String> {
+    let folders = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+    ];
+    let mut paths = folders
+        .map(|folder| format!("{folder}/faketime/libfaketimeMT.so.1"))
+        .into_iter();
+    paths.find(|path| std::path::Path::new(path).exists())
+}
+
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -30,6 +47,8 @@ pub enum Step {
     Pause(usize),
     /// It goes on.
     Resume(usize),
+    /// Its wall clock is off by so many seconds from now on; its monotonic clock is not.
+    Clock(usize, i64),
     /// A machine sees the others like this: `alive`, `down` or `suspect` for each, in their order.
     Sees(usize, Vec<&'static str>),
     /// So many looks of a machine show every machine alive: nobody is accused wrongly.
@@ -109,10 +128,20 @@ impl Scenario {
     /// The first step that does not hold, with the logs of all nodes.
     pub fn play(&self, binary: &str) -> Result<bool> {
         eprintln!("{self}");
+        let jumps = self
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Clock(..)));
+        let clock = faketime();
+        if jumps && clock.is_none() {
+            eprintln!("SKIPPED: clocks do not jump: libfaketime is missing");
+            return Ok(false);
+        }
         let Some(network) = Network::new(self.machines)? else {
             return Ok(false);
         };
-        let mut cluster = Cluster::found(network, binary, self.machines)?;
+        let clock = clock.filter(|_| jumps);
+        let mut cluster = Cluster::found(network, binary, self.machines, clock.as_deref())?;
         for (number, step) in self.steps.iter().enumerate() {
             let taken = cluster.take(step);
             taken.with_context(|| format!("step {number}: {step:?}\n{}", cluster.logs()))?;
@@ -142,18 +171,24 @@ fn name(machine: usize) -> String {
 }
 
 impl Cluster {
-    /// The first machine founds a cluster with its authority under a passphrase, the others join with a token.
+    /// The first machine founds a cluster with its authority under a passphrase, the others join with a token. `clock` is
+    /// libfaketime, where clocks are to jump.
     ///
     /// # Errors
     /// A node does not start, or does not join.
-    pub fn found(network: Network, binary: &str, machines: usize) -> Result<Self> {
+    pub fn found(
+        network: Network,
+        binary: &str,
+        machines: usize,
+        clock: Option<&str>,
+    ) -> Result<Self> {
         let mut cluster = Self {
             machines: Vec::new(),
             network,
         };
         let mut token = None;
         for index in 0..machines {
-            cluster.add(binary, index, token.as_deref())?;
+            cluster.add(binary, index, token.as_deref(), clock)?;
             cluster.start(index)?;
             if index == 0 {
                 let uses = machines.to_string();
@@ -167,7 +202,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn add(&mut self, binary: &str, index: usize, token: Option<&str>) -> Result<()> {
+    fn add(
+        &mut self,
+        binary: &str,
+        index: usize,
+        token: Option<&str>,
+        clock: Option<&str>,
+    ) -> Result<()> {
         let into = self.network.into_machine(index)?;
         let mut home = Home::new(binary)?.within(into);
         let path = |name: &str| -> Result<String> {
@@ -188,6 +229,14 @@ impl Cluster {
             name(index)
         );
         fs::write(&config, text)?;
+        if let Some(library) = clock {
+            let file = path(CLOCK)?;
+            fs::write(&file, "+0\n")?;
+            home.set("LD_PRELOAD", library);
+            home.set("FAKETIME_TIMESTAMP_FILE", file);
+            home.set("FAKETIME_NO_CACHE", "1");
+            home.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         home.set("CAXTON_CONFIG", &config);
         home.set("CAXTON_SERVER", format!("https://{own}:8443"));
         home.set("CAXTON_CA_FILE", format!("{data}/pki/trust.pem"));
@@ -287,6 +336,10 @@ impl Cluster {
             Step::Start(machine) => self.start(*machine),
             Step::Pause(machine) => self.signal(*machine, Signal::STOP),
             Step::Resume(machine) => self.signal(*machine, Signal::CONT),
+            Step::Clock(machine, seconds) => {
+                let file = self.machine(*machine)?.home.path().join(CLOCK);
+                Ok(fs::write(file, format!("{seconds:+}\n"))?)
+            }
             Step::Sees(machine, expected) => self.sees(*machine, expected),
             Step::StaysWhole(machine, looks) => (0..*looks).try_for_each(|_| {
                 let seen = self.states(*machine)?;

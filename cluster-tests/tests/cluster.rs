@@ -172,7 +172,7 @@ fn a_token_lets_in_as_many_as_it_says_and_every_other_is_refused_with_the_reason
     };
     refused("nonsense", "this is no join token")?;
     refused(&forged, "the join token is not known here")?;
-    refused(&foreign, "the secret was not sent")?;
+    refused(&foreign, "nothing was sent")?;
 
     let token = elsewhere.path().join("token");
     fs::write(&token, &good)?;

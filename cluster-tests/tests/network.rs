@@ -9,7 +9,7 @@ use caxton_cluster_tests::{
     network::{Fault, Seed},
     scenario::{
         Scenario,
-        Step::{Faults, Kill, Pause, Resume, Runs, Says, Sees, Start, StaysWhole},
+        Step::{Clock, Faults, Kill, Pause, Resume, Runs, Says, Sees, Start, StaysWhole},
     },
 };
 
@@ -111,6 +111,26 @@ fn an_emergency_renews_who_is_alive_and_who_was_away_comes_back_by_its_key() -> 
         Sees(2, ALIVE.into()),
     ];
     play("an emergency while one is away", 3, steps)
+}
+
+#[test]
+fn a_wall_clock_that_jumps_kills_nobody_and_one_before_all_certificates_believes_nobody()
+-> Result<()> {
+    let steps = vec![
+        Clock(1, 3_600),
+        StaysWhole(0, 40),
+        StaysWhole(1, 20),
+        Clock(1, 0),
+        StaysWhole(1, 20),
+        // A certificate holds from an hour before it was made: for this node they all lie ahead.
+        Clock(2, -7_200),
+        Sees(0, vec!["alive", "alive", "down"]),
+        Clock(2, 0),
+        Sees(0, ALIVE.into()),
+        Sees(1, ALIVE.into()),
+        Sees(2, ALIVE.into()),
+    ];
+    play("clocks that jump", 3, steps)
 }
 
 #[test]

@@ -1,18 +1,23 @@
 //! Becoming a member: a token, a key made here, a certificate from the cluster.
 //!
 //! Whoever joins knows two things from the token: the SHA-256 of the cluster's root certificate and a
-//! secret. It first has the other end show a chain under that very root, and only then sends the secret
-//! with its certificate requests. So an impostor learns nothing, and no key travels.
+//! secret. It first has the other end show a chain under that very root, and only then asks. The secret never
+//! travels: it makes the key of a proof (HMAC, RFC 2104) over what is asked for. So neither an impostor nor the member
+//! that is asked learns anything by which somebody else could join.
 
 use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::{
+    hmac,
+    rand::{SecureRandom as _, SystemRandom},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use futures_util::future::BoxFuture;
 use quinn::{Connection, Endpoint, VarInt};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::{
     transport::{
@@ -30,6 +35,8 @@ use crate::{
 const PREFIX: &str = "cxj1";
 /// Bytes of a token's secret: as hard to guess as a key.
 const SECRET_BYTES: usize = 32;
+/// What stands before all that is proven.
+const PROOF_DOMAIN: &[u8] = b"caxton join 1\0";
 /// Digits of a token's id.
 const ID_DIGITS: usize = 16;
 /// A token has 109 characters; a longer text is not looked at.
@@ -90,10 +97,10 @@ impl JoinToken {
         &self.id
     }
 
-    /// Its secret, for whoever keeps its hash.
+    /// SHA-256 of its secret, by which the CA checks proofs. Who has it can join as who has the secret.
     #[must_use]
-    pub fn secret(&self) -> &[u8; SECRET_BYTES] {
-        &self.secret
+    pub fn key(&self) -> [u8; 32] {
+        Sha256::digest(*self.secret).into()
     }
 
     /// The token as one line.
@@ -160,8 +167,8 @@ impl fmt::Debug for JoinToken {
 pub struct JoinRequest {
     /// The token's id.
     pub token: String,
-    /// The token's secret.
-    pub secret: [u8; SECRET_BYTES],
+    /// That who asks has the token's secret: HMAC-SHA-256 over the rest.
+    pub proof: [u8; 32],
     /// The name that it would have.
     pub name: String,
     /// PKCS#10 for its ML-DSA-87 key.
@@ -170,10 +177,49 @@ pub struct JoinRequest {
     pub web_request: Vec<u8>,
 }
 
-impl Drop for JoinRequest {
-    fn drop(&mut self) {
-        self.secret.zeroize();
+impl JoinRequest {
+    /// A request that a token proves.
+    #[must_use]
+    pub fn new(token: &JoinToken, name: &str, mesh_request: Vec<u8>, web_request: Vec<u8>) -> Self {
+        let mut request = Self {
+            token: token.id().to_owned(),
+            proof: [0; 32],
+            name: name.to_owned(),
+            mesh_request,
+            web_request,
+        };
+        let tag = hmac::sign(&proof_key(&token.key()), &request.proven());
+        for (to, from) in request.proof.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        request
     }
+
+    /// Whether who asks has the secret with this SHA-256. Takes as long whether it has or not.
+    #[must_use]
+    pub fn is_proven_by(&self, key: &[u8; 32]) -> bool {
+        hmac::verify(&proof_key(key), &self.proven(), &self.proof).is_ok()
+    }
+
+    /// What is proven: each part with its length, so that no two requests have the same bytes.
+    fn proven(&self) -> Vec<u8> {
+        let parts = [
+            self.token.as_bytes(),
+            self.name.as_bytes(),
+            &self.mesh_request,
+            &self.web_request,
+        ];
+        let mut bytes = PROOF_DOMAIN.to_vec();
+        for part in parts {
+            bytes.extend(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        bytes
+    }
+}
+
+fn proof_key(key: &[u8; 32]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, key)
 }
 
 impl fmt::Debug for JoinRequest {
@@ -277,9 +323,9 @@ pub enum JoinError {
     /// Nobody answered at any address.
     #[error("no member answers: {0}")]
     Unreachable(String),
-    /// Who answers is not of the cluster that the token is for. The secret was not sent.
+    /// Who answers is not of the cluster that the token is for. Nothing was sent.
     #[error(
-        "{address} does not belong to the cluster of this join token ({refusal}); the secret was not sent"
+        "{address} does not belong to the cluster of this join token ({refusal}); nothing was sent"
     )]
     OtherCluster {
         /// Who answered.
@@ -441,7 +487,7 @@ mod tests {
         );
         let secret = line.rsplit('.').next().unwrap();
         assert!(!format!("{token:?}").contains(secret));
-        assert_ne!(JoinToken::generate([9; 32]).secret(), token.secret());
+        assert_ne!(JoinToken::generate([9; 32]).key(), token.key());
     }
 
     #[test]
@@ -460,6 +506,31 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(text.parse::<JoinToken>(), Err(ParseJoinTokenError));
+        }
+    }
+
+    #[test]
+    fn a_request_is_proven_by_its_token_alone_and_by_no_other_request() {
+        let (token, other) = (JoinToken::generate([9; 32]), JoinToken::generate([9; 32]));
+        let request = JoinRequest::new(&token, "a", vec![1, 2], vec![3]);
+        assert!(request.is_proven_by(&token.key()));
+        assert!(!request.is_proven_by(&other.key()));
+        let changes: [fn(&mut JoinRequest); 6] = [
+            |request| request.token.push('0'),
+            |request| request.name.push('b'),
+            |request| request.mesh_request = vec![1],
+            |request| request.web_request = vec![2, 3],
+            // The same bytes, cut elsewhere.
+            |request| {
+                request.mesh_request = vec![1];
+                request.web_request = vec![2, 3];
+            },
+            |request| request.proof[31] ^= 1,
+        ];
+        for change in changes {
+            let mut changed = request.clone();
+            change(&mut changed);
+            assert!(!changed.is_proven_by(&token.key()), "{changed:?}");
         }
     }
 }

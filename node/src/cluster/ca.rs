@@ -25,7 +25,6 @@ use caxton_pki::{
     loopback_hosts,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
     time::Instant,
@@ -296,7 +295,7 @@ impl Ca {
         let now = self.now_ms();
         let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         let row = TokenRow {
-            hash: digest(token.secret()),
+            hash: token.key(),
             created_ms: now,
             expires_ms: now.saturating_add(lifetime_ms),
             uses,
@@ -345,11 +344,11 @@ impl Ca {
     ) -> Result<Admitted, String> {
         let requests = Requests::read(&request.mesh_request, &request.web_request)?;
         let id = self.id(&request.name)?;
-        let secret = digest(&request.secret);
         let (token, name) = (request.token.as_str(), request.name.as_str());
         let mut book = self.book.lock().await;
         let mut next = book.clone();
-        next.admit(self.now_ms(), (token, &secret), (name, &requests.key()))
+        let is_proven = |key: &Digest| request.is_proven_by(key);
+        next.admit(self.now_ms(), (token, is_proven), (name, &requests.key()))
             .map_err(|refused| refused.to_string())?;
         let granted = self.grant(&mut book, next, (id, address), requests).await?;
         drop(book);
@@ -682,8 +681,4 @@ impl Requests {
     fn key(&self) -> Digest {
         *self.mesh.public_key().fingerprint().as_bytes()
     }
-}
-
-fn digest(secret: &[u8]) -> Digest {
-    Sha256::digest(secret).into()
 }

@@ -109,13 +109,12 @@ pub(crate) async fn membership(
     };
     let keys = Keys::read_or_make(data)?;
     let failed = |error: caxton_pki::RequestError| JoinClusterError::Request(error.to_string());
-    let request = JoinRequest {
-        token: token.id().to_owned(),
-        secret: *token.secret(),
-        name: config.node.name.to_string(),
-        mesh_request: CertificateRequest::encode(&keys.mesh).map_err(failed)?,
-        web_request: CertificateRequest::encode(&keys.web).map_err(failed)?,
-    };
+    let request = JoinRequest::new(
+        &token,
+        config.node.name.as_str(),
+        CertificateRequest::encode(&keys.mesh).map_err(failed)?,
+        CertificateRequest::encode(&keys.web).map_err(failed)?,
+    );
     let (admitted, _by) = join(&seeds, &token, &request).await?;
     let known = [&admitted.seeds[..], &seeds].concat();
     let held = state::first(&admitted.state, token.root(), now)?;

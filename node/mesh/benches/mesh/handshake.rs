@@ -120,13 +120,12 @@ async fn join(ca: &Ca, other: &Mesh, nth: usize) -> Duration {
         MlDsa87Key::generate().unwrap(),
         P384Key::generate().unwrap(),
     );
-    let request = JoinRequest {
-        token: token.id().to_owned(),
-        secret: *token.secret(),
-        name: format!("joiner-{nth}"),
-        mesh_request: CertificateRequest::encode(&mesh).unwrap(),
-        web_request: CertificateRequest::encode(&web).unwrap(),
-    };
+    let request = JoinRequest::new(
+        &token,
+        &format!("joiner-{nth}"),
+        CertificateRequest::encode(&mesh).unwrap(),
+        CertificateRequest::encode(&web).unwrap(),
+    );
     let begun = Instant::now();
     join::join(&[other.advertised()], &token, &request)
         .await
