@@ -109,6 +109,23 @@ fn an_emergency_renews_who_is_alive_and_who_was_away_comes_back_by_its_key() -> 
         Sees(2, ALIVE.into()),
         Runs(0, vec!["security", "rotate-root"]),
         Sees(2, ALIVE.into()),
+        // Whose certificate was taken back does not come back by its key.
+        Runs(
+            0,
+            vec![
+                "security",
+                "revoke",
+                "--node-id",
+                "node-3",
+                "--reason",
+                "key-compromise",
+            ],
+        ),
+        Sees(0, vec!["alive", "alive", "down"]),
+        Kill(2),
+        Start(2),
+        Says(2, "isolated"),
+        Sees(0, vec!["alive", "alive", "down"]),
     ];
     play("an emergency while one is away", 3, steps)
 }

@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use quinn::{Connection, Endpoint, VarInt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -50,12 +51,22 @@ const ELSEWHERE_MAX: usize = 8;
 
 /// A join token, `cxj1.<root>.<id>.<secret>`: the SHA-256 of the cluster's root certificate, the token's id
 /// and its secret, the first and last in base64url. `Debug` shows no secret, and there is no `Display`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct JoinToken {
     root: [u8; 32],
     id: String,
     secret: Zeroizing<[u8; SECRET_BYTES]>,
 }
+
+/// In a time that tells nothing of the secret.
+impl PartialEq for JoinToken {
+    fn eq(&self, other: &Self) -> bool {
+        let same = self.secret.ct_eq(&*other.secret);
+        (&self.root, &self.id) == (&other.root, &other.id) && bool::from(same)
+    }
+}
+
+impl Eq for JoinToken {}
 
 /// A text is no join token. Nothing of it is repeated, since it may be half a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

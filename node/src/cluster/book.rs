@@ -34,7 +34,7 @@ pub(crate) struct NameRow {
     pub(crate) admitted_ms: u64,
     /// The token it came with; none for the node that founded the cluster.
     pub(crate) token: Option<String>,
-    /// When its last certificate ends.
+    /// When its last certificate ends; 0 when that was taken back.
     #[serde(default)]
     pub(crate) ends_ms: u64,
     /// An operator took the name back: its certificates are revoked, and another node may have it.
@@ -140,7 +140,21 @@ impl Book {
         }
     }
 
-    /// Whether `name` is a member's. A member renews with a fresh key, so the key is not asked for.
+    /// Whether a member with this name, which has shown who it is, may renew: its certificate was not taken back. It
+    /// renews with a fresh key, so the key is not asked for. The founder is not one of those that are asked about.
+    pub(crate) fn may_renew(&self, now_ms: u64, name: &str) -> bool {
+        let row = self.names.get(name);
+        row.is_some_and(|row| row.removed_ms.is_none() && now_ms < row.ends_ms)
+    }
+
+    /// No certificate of this name counts any more, so nobody renews with one.
+    pub(crate) fn lock_out(&mut self, name: &str) {
+        if let Some(row) = self.names.get_mut(name) {
+            row.ends_ms = 0;
+        }
+    }
+
+    /// Whether `name` is a member's.
     pub(crate) fn is_member(&self, name: &str) -> bool {
         self.names
             .get(name)
@@ -275,8 +289,14 @@ mod tests {
         assert_eq!(book.is_holder(49, "a", &KEY), not);
         assert_eq!(book.is_holder(50, "a", &OTHER), not);
         assert_eq!(book.is_holder(49, "b", &OTHER), not);
+        assert!(book.may_renew(49, "a") && !book.may_renew(50, "a"));
+        let mut revoked = book.clone();
+        revoked.lock_out("a");
+        assert_eq!(revoked.is_holder(1, "a", &OTHER), not);
+        assert!(!revoked.may_renew(1, "a") && revoked.is_member("a"));
         book.remove(40, "a");
         assert_eq!(book.is_holder(49, "a", &OTHER), not);
+        assert!(!book.may_renew(41, "a"));
     }
 
     #[test]

@@ -323,14 +323,19 @@ impl Ca {
     /// member's.
     pub(crate) async fn remove(&self, name: &str) -> Result<bool, CaServiceError> {
         let mut book = self.book.lock().await;
-        let mut next = book.clone();
-        if !next.remove(self.now_ms(), name) {
+        if !book.is_member(name) {
             return Ok(false);
         }
+        // In this order, so that whoever asks again after an error ends what was begun.
+        let mut next = book.clone();
+        next.lock_out(name);
         self.turn(&mut book, next).await?;
         let gone = name.to_owned();
         self.work(move |folder, now| Ok(folder.revoke_member(&gone, now)?))
             .await?;
+        let mut next = book.clone();
+        next.remove(self.now_ms(), name);
+        self.turn(&mut book, next).await?;
         self.say(&book).await?;
         tracing::warn!(peer = name, "member removed, its certificates are revoked");
         Ok(true)
@@ -369,8 +374,8 @@ impl Ca {
         let requests = Requests::read(&request.mesh_request, &request.web_request)?;
         let id = self.id(member)?;
         let mut book = self.book.lock().await;
-        if !book.is_member(member) {
-            return Err(format!("`{member}` is no member"));
+        if member != self.seat.founder && !book.may_renew(self.now_ms(), member) {
+            return Err(format!("`{member}` is no member whose certificate holds"));
         }
         let next = book.clone();
         let granted = self.grant(&mut book, next, (id, address), requests).await?;
@@ -486,7 +491,21 @@ impl Ca {
         which: Taken,
         reason: &'static str,
     ) -> Result<Vec<Revoked>, CaServiceError> {
-        let book = self.book.lock().await;
+        let mut book = self.book.lock().await;
+        let whose = match &which {
+            Taken::Node(name) => Some(name.clone()),
+            Taken::Serial(serial) => {
+                let serial = serial.clone();
+                self.work(move |folder, _| Ok(folder.whose(&serial)))
+                    .await?
+            }
+        };
+        // SECURITY: first, so that nobody renews with what is being taken back, by certificate or by key.
+        if let Some(name) = whose {
+            let mut next = book.clone();
+            next.lock_out(&name);
+            self.turn(&mut book, next).await?;
+        }
         let taken = self
             .work(move |folder, now| {
                 let which = match &which {

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_pki::{CertificateDer, CertificateRequest, RevocationList, ServerName, SpiffeId};
+use caxton_pki::{
+    CertificateDer, CertificateRequest, RevocationList, Serial, ServerName, SpiffeId,
+};
 
 use super::{
     ca::{CaFolder, LIFETIMES},
@@ -56,6 +58,15 @@ impl CaFolder {
             Err(error) if error.fault() == Fault::NotFound => Ok(()),
             taken => taken.map(|_rows| ()),
         }
+    }
+
+    /// The name to which the certificate with this serial number was issued.
+    pub(crate) fn whose(&self, serial: &str) -> Option<String> {
+        let wanted = serial.parse::<Serial>().ok()?.to_string();
+        let mut noted = self.state.issued.iter();
+        let noted = noted.find(|noted| noted.serial == wanted)?;
+        let id: SpiffeId = noted.id.parse().ok()?;
+        Some(id.name().to_owned())
     }
 
     /// Whether an older authority is believed beside the newest one.

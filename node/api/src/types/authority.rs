@@ -138,7 +138,7 @@ pub struct NewRevocation {
     /// The serial number in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// A node: every certificate of it that holds. It stays a member, and may come back with a join token.
+    /// A node: every certificate of it that holds. Its name stays its own until it is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// Why.
