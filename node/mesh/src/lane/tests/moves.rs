@@ -114,7 +114,7 @@ async fn when_the_receiver_starts_anew_each_message_says_what_is_known_of_it() {
     let _unanswered = read.next().await;
     pair.b.net.close(PATIENCE).await;
     pair.b.net.stop.cancel();
-    until(|| pair.a.net.table().is_dialling("b")).await;
+    until(|| pair.a.net.table().link("b").is_none()).await;
     let unwritten = lane.queue(vec![2]).await.unwrap();
 
     let (service, mut reads) = handing();
