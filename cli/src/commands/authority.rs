@@ -65,6 +65,10 @@ pub(super) async fn rotate(
     let mut begun = begin(&app.client()?, kind, None).await?;
     let note = "members renew by themselves; the older authority is retired a minute after the last has: caxton security show";
     begun.notes.push(note.to_owned());
+    if kind == RotationKind::Root {
+        let note = "operators' contexts trust the old root alone: give them pki/trust.pem of any node before it is retired";
+        begun.notes.push(note.to_owned());
+    }
     security::show(app, &begun)
 }
 

@@ -1,34 +1,23 @@
-//! The CA at work: makes join tokens, lets others in for them, renews certificates, takes them back, and
-//! brings the cluster from one authority to the next. It runs on the node in whose folder the authority lies.
+//! The CA at work, on the node in whose folder the authority lies: it makes join tokens and takes certificates back.
+//!
+//! - `granting`: certificates for members
+//! - `passage`: from one authority to the next
 //!
 //! INVARIANT: what anybody is told is on the disk: first in the authority's folder, then in the book, then in what
 //! is said to the cluster. Steps come one after the other.
 
 use std::{
-    collections::BTreeSet,
     fmt,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, RwLock, Weak},
     time::{Duration, SystemTime},
 };
 
 use caxton_actors::ports::{LedgerError, unix_ms};
-use caxton_mesh::{
-    Mesh,
-    join::{Admitted, JoinRequest, JoinToken, Renewal},
-    membership::State as Liveness,
-    root_hash,
-};
-use caxton_pki::{
-    CertificateRequest, CertificateSummary, KeyAlgorithm, ServerName, SpiffeId, TrustDomain,
-    loopback_hosts,
-};
+use caxton_mesh::{Mesh, join::JoinToken, root_hash};
+use caxton_pki::{CertificateSummary, ServerName};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::{Mutex, MutexGuard, watch},
-    time::Instant,
-};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{
     book::{Book, Digest, TokenRow, TooManyTokens},
@@ -38,21 +27,18 @@ use super::{
 use crate::{
     environment::Environment,
     identity::IdentityError,
-    security::{CaError, CaFolder, CaReport, Chains, Revoked, Which},
+    security::{CaError, CaFolder, CaReport, Revoked, Which},
     store::Store,
 };
 
+mod granting;
+mod passage;
+
+use passage::Passage;
+pub(crate) use passage::Rotation;
+
 /// Row of the store: the book, as JSON so that a person can read it out of an export.
 const BOOK: &str = "ca-book";
-/// Members that a new one is told of: enough to find the rest by gossip.
-const SEEDS_TOLD_MAX: usize = 16;
-/// After every member has a leaf by the new authority, connections made with the old ones still close by
-/// themselves for this long.
-const SETTLE: Duration = Duration::from_secs(60);
-/// The same in an emergency.
-const SETTLE_IN_EMERGENCY: Duration = Duration::from_secs(5);
-/// Members that are alive and do not renew hold an emergency up for this long.
-const EMERGENCY_MAX: Duration = Duration::from_secs(30);
 
 /// The CA did not do it. What is told is still what is on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -85,20 +71,6 @@ pub(crate) struct RenewRequest {
 pub(crate) struct TokenMade {
     pub(crate) token: JoinToken,
     pub(crate) row: TokenRow,
-}
-
-/// From one authority to the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rotation {
-    /// A new intermediate; the old one is retired when every member has a leaf by the new one.
-    Intermediate,
-    /// The same with a new root.
-    Root,
-    /// A new intermediate; the old one is taken back as soon as every member that is alive has a leaf by the new
-    /// one, and after [`EMERGENCY_MAX`] at the latest.
-    Emergency(String),
-    /// The older authorities are trusted no more, whoever still hangs on them.
-    Retire,
 }
 
 /// Which certificates are taken back.
@@ -134,14 +106,6 @@ pub(crate) struct Ca {
     said: watch::Sender<Arc<Held>>,
     mesh: OnceLock<Weak<Mesh>>,
     passage: StdMutex<Passage>,
-}
-
-/// How long the cluster has been on its way to a new authority, as far as this process has seen it.
-#[derive(Debug, Default)]
-struct Passage {
-    since: Option<Instant>,
-    /// Since when nobody has to be waited for.
-    complete: Option<Instant>,
 }
 
 impl fmt::Debug for Ca {
@@ -341,148 +305,10 @@ impl Ca {
         Ok(true)
     }
 
-    /// Lets a node in for a token, or says why not.
-    pub(crate) async fn admit(
-        &self,
-        address: SocketAddr,
-        request: &JoinRequest,
-    ) -> Result<Admitted, String> {
-        let requests = Requests::read(&request.mesh_request, &request.web_request)?;
-        let id = self.id(&request.name)?;
-        let (token, name) = (request.token.as_str(), request.name.as_str());
-        let mut book = self.book.lock().await;
-        let mut next = book.clone();
-        let is_proven = |key: &Digest| request.is_proven_by(key);
-        next.admit(self.now_ms(), (token, is_proven), (name, &requests.key()))
-            .map_err(|refused| refused.to_string())?;
-        let granted = self.grant(&mut book, next, (id, address), requests).await?;
-        drop(book);
-        if let Some(mesh) = self.mesh() {
-            mesh.admit(name.into()).await;
-        }
-        tracing::info!(%address, peer = name, token, "node admitted");
-        Ok(granted)
-    }
-
-    /// Fresh certificates for a member, which has shown who it is by its certificate.
-    pub(crate) async fn renew(
-        &self,
-        member: &str,
-        address: SocketAddr,
-        request: &RenewRequest,
-    ) -> Result<Admitted, String> {
-        let requests = Requests::read(&request.mesh_request, &request.web_request)?;
-        let id = self.id(member)?;
-        let mut book = self.book.lock().await;
-        if member != self.seat.founder && !book.may_renew(self.now_ms(), member) {
-            return Err(format!("`{member}` is no member whose certificate holds"));
-        }
-        let next = book.clone();
-        let granted = self.grant(&mut book, next, (id, address), requests).await?;
-        tracing::info!(peer = member, "certificates renewed");
-        Ok(granted)
-    }
-
-    /// Fresh certificates for a member whose certificate nobody believes any more, because its authority was
-    /// taken back while it was away. It shows who it is by the key of its last certificate, which signs the request.
-    pub(crate) async fn readmit(
-        &self,
-        address: SocketAddr,
-        request: &Renewal,
-    ) -> Result<Admitted, String> {
-        let requests = Requests::read(&request.mesh_request, &request.web_request)?;
-        let id = self.id(&request.name)?;
-        let mut book = self.book.lock().await;
-        book.is_holder(self.now_ms(), &request.name, &requests.key())
-            .map_err(|refused| refused.to_string())?;
-        let next = book.clone();
-        let granted = self.grant(&mut book, next, (id, address), requests).await?;
-        tracing::info!(%address, peer = request.name, "member taken in again by its key");
-        Ok(granted)
-    }
-
-    fn id(&self, name: &str) -> Result<SpiffeId, String> {
-        let domain: TrustDomain = self.said().bundle.trust_domain().clone();
-        SpiffeId::node(domain, name).map_err(|error| format!("the name is refused: {error}"))
-    }
-
-    /// Issues, notes in the book what it turned into, and says so. In this order, since a certificate that was
-    /// noted and not handed out harms nobody.
-    ///
-    /// SECURITY: host names are what this node sees for itself, never what is asked for: a member must not be
-    /// able to pose as another's HTTPS API.
-    async fn grant(
-        &self,
-        book: &mut MutexGuard<'_, Book>,
-        mut next: Book,
-        (id, address): (SpiffeId, SocketAddr),
-        requests: Requests,
-    ) -> Result<Admitted, String> {
-        let failed = |error: CaServiceError| {
-            tracing::error!(%error, peer = id.name(), "a certificate could not be issued");
-            "the CA cannot issue now: try again".to_owned()
-        };
-        let mut hosts = loopback_hosts();
-        if id.name() == self.seat.founder {
-            hosts.extend(self.seat.hosts.iter().cloned());
-        } else if !address.ip().is_loopback() {
-            hosts.push(ServerName::from(address.ip()));
-        }
-        let (key, lifetime, whose) = (requests.key(), self.seat.lifetime, id.clone());
-        let chains: Chains = self
-            .work(move |folder, now| {
-                let Requests { mesh, web } = requests;
-                Ok(folder.issue_member((&mesh, &web), &whose, &hosts, lifetime, now)?)
-            })
-            .await
-            .map_err(failed)?;
-        let ends = chains
-            .mesh
-            .first()
-            .and_then(|leaf| CertificateSummary::parse(leaf).ok())
-            .map_or(0, |leaf| unix_ms(leaf.not_after));
-        next.issued(id.name(), &key, ends);
-        let is_new = next.names(false) != book.names(false);
-        self.turn(book, next).await.map_err(failed)?;
-        if is_new {
-            self.say(book).await.map_err(failed)?;
-        }
-        let der = |chain: &[caxton_pki::CertificateDer<'static>]| {
-            chain.iter().map(|one| one.to_vec()).collect()
-        };
-        Ok(Admitted {
-            mesh_chain: der(&chains.mesh),
-            web_chain: der(&chains.web),
-            state: self.said().bytes.clone(),
-            seeds: self.seeds(),
-        })
-    }
-
     /// What the authority is made of.
     pub(crate) async fn report(&self) -> Result<CaReport, CaServiceError> {
         self.work(|folder, now| Ok(folder.report_of_cluster(now)?))
             .await
-    }
-
-    /// Begins the way to another authority, and says so to the cluster.
-    pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<CaReport, CaServiceError> {
-        let book = self.book.lock().await;
-        let shown = format!("{rotation:?}");
-        let report = self
-            .work(move |folder, now| {
-                match rotation {
-                    Rotation::Intermediate => drop(folder.rotate_intermediate(now)?),
-                    Rotation::Root => drop(folder.rotate_root(now)?),
-                    Rotation::Emergency(reason) => folder.begin_emergency(&reason, now)?,
-                    Rotation::Retire => drop(folder.retire(now)?),
-                }
-                Ok(folder.report_of_cluster(now)?)
-            })
-            .await?;
-        *self.passage() = Passage::default();
-        self.say(&book).await?;
-        tracing::warn!(rotation = shown, "the cluster's authority was changed");
-        Ok(report)
     }
 
     /// Takes certificates back, and says so to the cluster.
@@ -520,127 +346,9 @@ impl Ca {
         Ok(taken)
     }
 
-    fn passage(&self) -> std::sync::MutexGuard<'_, Passage> {
-        self.passage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is due: new lists, the yearly intermediate, the end of an older authority.
-    pub(crate) async fn tend(&self) -> Result<(), CaServiceError> {
-        let book = self.book.lock().await;
-        let tended = self
-            .work(|folder, now| {
-                let mut changed = folder.renew_lists(now)?;
-                if folder.is_intermediate_due(now) {
-                    folder.rotate_intermediate(now)?;
-                    tracing::warn!("half of the intermediate's life is over: a new one was made");
-                    changed = true;
-                }
-                Ok(Tended {
-                    changed,
-                    is_emergency: folder.is_emergency(),
-                    behind: folder.is_between().then(|| folder.behind(now)),
-                })
-            })
-            .await?;
-        let ended = match tended.behind {
-            Some(behind) => self.end_passage(behind, tended.is_emergency).await?,
-            None => {
-                *self.passage() = Passage::default();
-                false
-            }
-        };
-        if tended.changed || ended {
-            self.say(&book).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends the time in which several authorities are believed, once nobody has to be waited for.
-    async fn end_passage(
-        &self,
-        mut behind: BTreeSet<String>,
-        is_emergency: bool,
-    ) -> Result<bool, CaServiceError> {
-        if is_emergency {
-            let alive = self.alive();
-            behind.retain(|id| alive.contains(id));
-        }
-        let is_over = {
-            let (mut passage, now) = (self.passage(), Instant::now());
-            let since = *passage.since.get_or_insert(now);
-            let complete = match behind.is_empty() {
-                true => Some(*passage.complete.get_or_insert(now)),
-                false => {
-                    passage.complete = None;
-                    None
-                }
-            };
-            let settle = if is_emergency {
-                SETTLE_IN_EMERGENCY
-            } else {
-                SETTLE
-            };
-            let is_late = is_emergency && since.elapsed() >= EMERGENCY_MAX;
-            is_late || complete.is_some_and(|complete| complete.elapsed() >= settle)
-        };
-        if !is_over {
-            return Ok(false);
-        }
-        self.work(move |folder, now| {
-            match is_emergency {
-                true => folder.disown_former(now)?,
-                false => drop(folder.retire(now)?),
-            }
-            Ok(())
-        })
-        .await?;
-        *self.passage() = Passage::default();
-        tracing::warn!(
-            is_emergency,
-            left_behind = behind.len(),
-            "the older authorities are trusted no more"
-        );
-        Ok(true)
-    }
-
-    /// The identities of members that answer.
-    fn alive(&self) -> BTreeSet<String> {
-        let view = self.mesh().map(|mesh| mesh.view().borrow().clone());
-        let members = view.map(|view| view.members.clone()).unwrap_or_default();
-        let answers = members
-            .iter()
-            .filter(|member| matches!(member.state, Liveness::Alive | Liveness::Suspect));
-        answers
-            .filter_map(|member| self.id(&member.name).ok())
-            .map(|id| id.to_string())
-            .collect()
-    }
-
     fn mesh(&self) -> Option<Arc<Mesh>> {
         self.mesh.get()?.upgrade()
     }
-
-    fn seeds(&self) -> Vec<SocketAddr> {
-        let Some(mesh) = self.mesh() else {
-            return Vec::new();
-        };
-        let view = mesh.view().borrow().clone();
-        let known = view.members.iter().filter(|member| !member.is_own);
-        let others = known.filter_map(|member| member.address);
-        [mesh.advertised()]
-            .into_iter()
-            .chain(others)
-            .take(SEEDS_TOLD_MAX)
-            .collect()
-    }
-}
-
-/// What a look at the authority found.
-struct Tended {
-    changed: bool,
-    is_emergency: bool,
-    /// Who hangs on an older authority, where there is one.
-    behind: Option<BTreeSet<String>>,
 }
 
 async fn keep(store: &Store, book: &Book) -> Result<(), LedgerError> {
@@ -669,35 +377,5 @@ impl Draft {
         let sign = |body: &[u8]| folder.sign_statement(CONTEXT, body).ok();
         let bytes = state::assemble(&state, sign).ok_or(CaServiceError::State)?;
         state::own(&bytes, now).map_err(|_of_our_own_making| CaServiceError::State)
-    }
-}
-
-/// The two requests of a member, each of the kind that it must be.
-struct Requests {
-    mesh: CertificateRequest,
-    web: CertificateRequest,
-}
-
-impl Requests {
-    fn read(mesh: &[u8], web: &[u8]) -> Result<Self, String> {
-        let read = |der: &[u8], expected: KeyAlgorithm| {
-            let request = CertificateRequest::parse_and_verify(der)
-                .map_err(|error| format!("the certificate request is refused: {error}"))?;
-            match request.public_key().key_algorithm() == expected {
-                true => Ok(request),
-                false => Err(format!(
-                    "a certificate request must be for a {expected} key"
-                )),
-            }
-        };
-        Ok(Self {
-            mesh: read(mesh, KeyAlgorithm::MlDsa87)?,
-            web: read(web, KeyAlgorithm::P384)?,
-        })
-    }
-
-    /// SHA-256 of the key for the mesh.
-    fn key(&self) -> Digest {
-        *self.mesh.public_key().fingerprint().as_bytes()
     }
 }

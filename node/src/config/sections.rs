@@ -284,7 +284,7 @@ section! {
     /// Compiling programs, which happens in a process of its own.
     pub struct Compile in "compile." {
         /// Processor time of one compilation; never above `wall_max`.
-        cpu_max: Duration = "20s", duration(secs(1), mins(10));
+        cpu_max: Duration = "45s", duration(secs(1), mins(10));
         /// Time of one compilation by the clock.
         wall_max: Duration = "60s", duration(secs(1), hours(1));
         /// Address space of the compiling process, in bytes.
