@@ -35,6 +35,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A node drains within its own grace, which is shorter.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Gossip brings what members tell within a second.
+const TOLD_MAX: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(app: &App, command: DevCommand) -> Result<Exit, CliError> {
     let home = Home::of(app)?;
@@ -149,8 +151,8 @@ async fn up(app: &App, home: &Home, count: u16, with_demo: bool) -> Result<Exit,
     progress.step("waiting until each sees all");
     let client = client(app)?;
     wait_whole(&client, count).await?;
+    let members = told(&client).await?;
     drop(progress);
-    let members: Vec<Member> = client.list(Request::get(paths::MEMBERS), 100).await?;
     app.terminal.list(&shapes::MEMBER, &members)?;
     if with_demo {
         demo::on(app, &client).await?;
@@ -216,6 +218,19 @@ fn client(app: &App) -> Result<Client, CliError> {
     };
     let target = Target::resolve(&wanted, &app.environment, &app.contexts()?)?;
     Client::new(target)
+}
+
+/// The members, once each has told of itself what is shown; a while later without.
+async fn told(client: &Client) -> Result<Vec<Member>, CliError> {
+    let deadline = Instant::now() + TOLD_MAX;
+    loop {
+        let members: Vec<Member> = client.list(Request::get(paths::MEMBERS), 100).await?;
+        let is_told = members.iter().all(|member| member.agents.is_some());
+        if is_told || Instant::now() >= deadline {
+            return Ok(members);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn wait_whole(client: &Client, count: u16) -> Result<(), CliError> {

@@ -301,6 +301,11 @@ impl Ca {
         next.remove(self.now_ms(), name);
         self.turn(&mut book, next).await?;
         self.say(&book).await?;
+        drop(book);
+        // Who is answered finds it gone here, and need not wait until this node has heard itself.
+        if let Some(mesh) = self.mesh() {
+            mesh.remove(name.into()).await;
+        }
         tracing::warn!(peer = name, "member removed, its certificates are revoked");
         Ok(true)
     }
