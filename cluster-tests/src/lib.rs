@@ -2,11 +2,12 @@
 //! its REST API. Nothing of a node's insides is used here.
 //!
 //! [`process`] starts and ends nodes, [`operator`] calls their API, [`guest`] writes programs for them,
-//! [`network`] makes machines of network namespaces, and what goes wrong between them; [`scenario`] is what happens
+//! [`network`] makes machines of network namespaces, and what goes wrong between them, with [`late`]; [`scenario`] is what happens
 //! to a cluster of them, as data. [`load`] numbers messages and checks that none is missing.
 #![forbid(unsafe_code)]
 
 pub mod guest;
+pub mod late;
 pub mod load;
 pub mod network;
 pub mod operator;

@@ -1,10 +1,10 @@
 //! Machines on one switch, each a network namespace of its own, and what can go wrong between them. Made by the test
 //! and removed when it ends. Needs root, `ip` and `nft`; elsewhere there is none, and that is said.
 //!
-//! Packets are lost, kept from one direction and doubled by nftables, links are taken down by `ip`. Delay and
-//! reordering need `tc netem`, which not every kernel has: the simulated network of `node/mesh` has both.
+//! Packets are lost, kept from one direction and doubled by nftables, held back by `late`, links are taken down by `ip`.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     io::Write as _,
     net::Ipv4Addr,
@@ -15,8 +15,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::late::{Holding, Lateness, QUEUE};
+
 /// Machines of one network: they are numbered in the last part of the address.
 const MACHINES_MAX: usize = 100;
+const IPTABLES: &str = "iptables";
 
 /// Something that goes wrong at a machine. Those of one machine hold together, until others take their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub enum Fault {
     Loss(u8),
     /// Of 100 packets that leave this many leave twice.
     Doubled(u8),
+    /// What arrives is late, and out of order where there is jitter.
+    Late(Lateness),
     /// Nothing arrives from this machine; what is sent to it does.
     DeafTo(usize),
     /// Nothing arrives from anybody.
@@ -38,6 +43,7 @@ pub struct Network {
     nft: PathBuf,
     switch: String,
     machines: Vec<String>,
+    holding: BTreeMap<usize, Holding>,
 }
 
 fn find(program: &str) -> Option<PathBuf> {
@@ -72,6 +78,7 @@ impl Network {
             nft,
             switch: format!("{base}-switch"),
             machines: Vec::new(),
+            holding: BTreeMap::new(),
         };
         if network.ip(&["netns", "add", &network.switch]).is_err() {
             eprintln!("SKIPPED: no network namespaces: the system does not let us make one");
@@ -121,7 +128,11 @@ impl Network {
         Ok(words.map(str::to_owned).into())
     }
 
-    fn name(&self, machine: usize) -> Result<&str> {
+    /// The network namespace of a machine.
+    ///
+    /// # Errors
+    /// There is no such machine.
+    pub fn name(&self, machine: usize) -> Result<&str> {
         let name = self.machines.get(machine).context("no such machine")?;
         Ok(name)
     }
@@ -130,8 +141,8 @@ impl Network {
     ///
     /// # Errors
     /// The rules are not taken.
-    pub fn faults(&self, machine: usize, faults: &[Fault]) -> Result<()> {
-        let (mut arriving, mut leaving) = (String::new(), String::new());
+    pub fn faults(&mut self, machine: usize, faults: &[Fault]) -> Result<()> {
+        let (mut arriving, mut leaving, mut late) = (String::new(), String::new(), None);
         for fault in faults {
             match fault {
                 Fault::Loss(percent) => writeln!(
@@ -146,6 +157,7 @@ impl Network {
                     writeln!(arriving, "ip saddr {} drop", self.address(*other))?;
                 }
                 Fault::Deaf => writeln!(arriving, "iifname \"eth0\" drop")?,
+                Fault::Late(how) => late = Some(*how),
             }
         }
         let mut rules = format!(
@@ -170,7 +182,41 @@ impl Network {
         let output = child.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "nft: {said}\n{rules}");
+        self.holding.remove(&machine);
+        if let Some(lateness) = late {
+            self.late(machine, lateness)?;
+        }
         Ok(())
+    }
+
+    /// nftables knows queues only where the kernel has them for it; the older rule is there more often.
+    fn late(&mut self, machine: usize, lateness: Lateness) -> Result<()> {
+        let name = self.name(machine)?;
+        let holding = Holding::start(name, lateness, u64::try_from(machine)?)?;
+        let queue = QUEUE.to_string();
+        self.ip(&[
+            "netns",
+            "exec",
+            name,
+            IPTABLES,
+            "-A",
+            "INPUT",
+            "-p",
+            "udp",
+            "-j",
+            "NFQUEUE",
+            "--queue-num",
+            &queue,
+            "--queue-bypass",
+        ])?;
+        self.holding.insert(machine, holding);
+        Ok(())
+    }
+
+    /// Whether packets can be late here.
+    #[must_use]
+    pub fn can_be_late() -> bool {
+        find(IPTABLES).is_some()
     }
 
     /// Takes the link of a machine down, or up again.
@@ -185,6 +231,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
+        self.holding.clear();
         for name in self.machines.iter().chain([&self.switch]) {
             if let Err(error) = self.ip(&["netns", "del", name]) {
                 eprintln!("{name} was left behind: {error}");
@@ -198,6 +245,12 @@ impl Drop for Network {
 pub struct Seed(u64);
 
 impl Seed {
+    /// This one.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The seed in `CAXTON_SEED`, or another.
     ///
     /// # Errors

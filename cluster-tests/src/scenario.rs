@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Home, NodeProcess,
+    late::Lateness,
     network::{Fault, Network, Seed},
 };
 
@@ -31,6 +32,12 @@ fn faketime() -> Option<String> {
         .into_iter();
     paths.find(|path| std::path::Path::new(path).exists())
 }
+
+/// A bad line between two continents.
+pub const SLOW: Lateness = Lateness {
+    ms: 100,
+    jitter_ms: 100,
+};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,30 +96,37 @@ impl Scenario {
         for _ in 0..faults {
             let (victim, observer) = (seed.below(machines), seed.below(machines));
             let other = (victim + 1 + seed.below(machines - 1)) % machines;
-            steps.extend(match seed.below(6) {
-                0 => vec![
-                    Step::Faults(victim, vec![Fault::Loss(20), Fault::Doubled(20)]),
-                    Step::StaysWhole(observer, 20),
-                    Step::Faults(victim, Vec::new()),
-                ],
-                1 => vec![
-                    Step::Faults(victim, vec![Fault::DeafTo(other)]),
-                    Step::StaysWhole(other, 20),
-                    Step::Faults(victim, Vec::new()),
-                ],
-                2 => vec![Step::Flap(victim, 1 + seed.below(5))],
-                3 => vec![Step::Kill(victim), Step::Start(victim)],
-                4 => vec![
-                    Step::Pause(victim),
-                    Step::StaysWhole(other, 1),
-                    Step::Resume(victim),
-                ],
-                _ => vec![
-                    Step::Faults(victim, vec![Fault::Deaf]),
-                    Step::Says(victim, "isolated"),
-                    Step::Faults(victim, Vec::new()),
-                ],
-            });
+            steps.extend(
+                match seed.below(if Network::can_be_late() { 7 } else { 6 }) {
+                    6 => vec![
+                        Step::Faults(victim, vec![Fault::Late(SLOW)]),
+                        Step::StaysWhole(observer, 20),
+                        Step::Faults(victim, Vec::new()),
+                    ],
+                    0 => vec![
+                        Step::Faults(victim, vec![Fault::Loss(20), Fault::Doubled(20)]),
+                        Step::StaysWhole(observer, 20),
+                        Step::Faults(victim, Vec::new()),
+                    ],
+                    1 => vec![
+                        Step::Faults(victim, vec![Fault::DeafTo(other)]),
+                        Step::StaysWhole(other, 20),
+                        Step::Faults(victim, Vec::new()),
+                    ],
+                    2 => vec![Step::Flap(victim, 1 + seed.below(5))],
+                    3 => vec![Step::Kill(victim), Step::Start(victim)],
+                    4 => vec![
+                        Step::Pause(victim),
+                        Step::StaysWhole(other, 1),
+                        Step::Resume(victim),
+                    ],
+                    _ => vec![
+                        Step::Faults(victim, vec![Fault::Deaf]),
+                        Step::Says(victim, "isolated"),
+                        Step::Faults(victim, Vec::new()),
+                    ],
+                },
+            );
             steps.extend((0..machines).map(|machine| Step::Sees(machine, whole())));
         }
         Self {
@@ -135,6 +149,14 @@ impl Scenario {
         let clock = faketime();
         if jumps && clock.is_none() {
             eprintln!("SKIPPED: clocks do not jump: libfaketime is missing");
+            return Ok(false);
+        }
+        let is_late = |step: &Step| match step {
+            Step::Faults(_, faults) => faults.iter().any(|fault| matches!(fault, Fault::Late(_))),
+            _ => false,
+        };
+        if self.steps.iter().any(is_late) && !Network::can_be_late() {
+            eprintln!("SKIPPED: packets are not late: `iptables` is missing");
             return Ok(false);
         }
         let Some(network) = Network::new(self.machines)? else {

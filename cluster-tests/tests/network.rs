@@ -4,14 +4,18 @@
 //! What the kernel and the processes do is not repeatable to the packet: a seed gives the same steps in the same order
 //! again, not the same interleaving. `node/mesh/src/sim` has a network that does.
 
-use anyhow::Result;
+use std::{net::UdpSocket, thread, time::Duration};
+
+use anyhow::{Result, ensure};
 use caxton_cluster_tests::{
-    network::{Fault, Seed},
+    late::{self, Lateness},
+    network::{Fault, Network, Seed},
     scenario::{
-        Scenario,
+        SLOW, Scenario,
         Step::{Clock, Faults, Kill, Pause, Resume, Runs, Says, Sees, Start, StaysWhole},
     },
 };
+use tokio::time::Instant;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_caxton-under-test");
 
@@ -31,12 +35,63 @@ fn play(
     Ok(())
 }
 
+/// What the fault itself does, so that nobody is praised for bearing one that is not there.
+#[test]
+fn late_packets_all_arrive_late_and_overtake_each_other() -> Result<()> {
+    const PACKETS: u8 = 100;
+    if !Network::can_be_late() {
+        eprintln!("SKIPPED: packets are not late: `iptables` is missing");
+        return Ok(());
+    }
+    let Some(mut network) = Network::new(2)? else {
+        return Ok(());
+    };
+    let lateness = Lateness {
+        ms: 40,
+        jitter_ms: 40,
+    };
+    network.faults(1, &[Fault::Late(lateness)])?;
+    let socket_at = |machine: usize| -> Result<UdpSocket> {
+        let name = network.name(machine)?.to_owned();
+        let address = (network.address(machine), 9_999);
+        let opened = thread::spawn(move || -> Result<UdpSocket> {
+            late::enter(&name)?;
+            Ok(UdpSocket::bind(address)?)
+        });
+        opened.join().expect("it does not panic")
+    };
+    let (from, to) = (socket_at(0)?, socket_at(1)?);
+    to.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let begun = Instant::now();
+    for number in 0..PACKETS {
+        from.send_to(&[number], to.local_addr()?)?;
+    }
+    let mut found = Vec::new();
+    for _ in 0..PACKETS {
+        let mut packet = [0];
+        to.recv(&mut packet)?;
+        ensure!(begun.elapsed() >= Duration::from_millis(lateness.ms));
+        found.extend(packet);
+    }
+    ensure!(!found.is_sorted(), "in order: {found:?}");
+    found.sort_unstable();
+    ensure!(found.iter().copied().eq(0..PACKETS), "{found:?}");
+    Ok(())
+}
+
 #[test]
 fn machines_over_a_network_become_one_cluster_and_bad_links_accuse_nobody() -> Result<()> {
     let bad = vec![Fault::Loss(20), Fault::Doubled(10)];
     let steps = vec![
         Faults(1, bad.clone()),
         Faults(2, bad),
+        StaysWhole(0, 40),
+        StaysWhole(2, 40),
+        Faults(1, Vec::new()),
+        Faults(2, Vec::new()),
+        // Packets that are late and overtake each other.
+        Faults(1, vec![Fault::Late(SLOW), Fault::Loss(10)]),
+        Faults(2, vec![Fault::Late(SLOW)]),
         StaysWhole(0, 40),
         StaysWhole(2, 40),
         Faults(1, Vec::new()),
@@ -49,7 +104,11 @@ fn machines_over_a_network_become_one_cluster_and_bad_links_accuse_nobody() -> R
         Sees(0, ALIVE.into()),
         Sees(1, ALIVE.into()),
     ];
-    play("loss, doubled packets, a one-way cut", 3, steps)
+    play(
+        "loss, doubled packets, late ones out of order, a one-way cut",
+        3,
+        steps,
+    )
 }
 
 #[test]
