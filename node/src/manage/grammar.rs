@@ -103,6 +103,7 @@ pub(super) fn parameters(operation: &mut Operation) {
         if parameter.name == "tail" {
             object.minimum = Some(Number::UInt(0));
             object.maximum = Some(Number::UInt(TAIL_MAX));
+            object.format = None; // `int32` has a sign, and so another maximum.
         } else if let Some((.., pattern)) = rule {
             object.pattern = Some((*pattern).to_owned());
         } else if parameter.parameter_in == ParameterIn::Path {
