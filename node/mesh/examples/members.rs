@@ -1,4 +1,4 @@
-//! A node of the mesh meets somebody else's program over QUIC, which was written from docs/mesh.md alone: each
+//! A node of the mesh meets somebody else's program over QUIC, which was written from docs/wire.md alone: each
 //! dials the other, both greet, both ask. `.ci/peers` runs it; what the program has to do stands in
 //! `tests/strangers/README.md`.
 //!
@@ -26,7 +26,7 @@ use papers::{DOMAIN, Outcome};
 
 /// How long the program may take to be known.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The certificate is not believed (docs/mesh.md, section 7).
+/// The certificate is not believed (docs/wire.md, section 7).
 const NOT_BELIEVED: u32 = 0x10;
 
 struct Quiet;

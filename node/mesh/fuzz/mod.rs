@@ -23,6 +23,11 @@ pub fn join(bytes: &[u8]) -> bool {
     targets::join(bytes)
 }
 
+/// What is said on a lane, both ways, as it comes off the wire.
+pub fn lane(bytes: &[u8]) -> bool {
+    targets::lane(bytes)
+}
+
 /// Join tokens.
 pub fn join_token(bytes: &[u8]) -> bool {
     targets::join_token(bytes)
@@ -67,6 +72,11 @@ mod tests {
     #[test]
     fn any_bytes_are_a_knock_or_its_answer_that_comes_back_or_none() {
         smoke(FOLDER, "join", join);
+    }
+
+    #[test]
+    fn any_bytes_on_a_lane_are_messages_or_words_that_come_back_or_none() {
+        smoke(FOLDER, "lane", lane);
     }
 
     #[test]

@@ -5,15 +5,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::BytesMut;
 use caxton_pki::{
     CertificateRequest, DevelopmentAuthority, MlDsa87Key, SpiffeId, TrustDomain, loopback_hosts,
 };
+use futures_util::FutureExt as _;
 use rustls::{NamedGroup, quic};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::io::BufReader;
 
 use crate::{
     Credentials, Trust,
     join::{JoinAnswer, JoinToken, Knock},
+    lane::{
+        MESSAGE_BYTES_MAX, OPEN_BYTES_MAX,
+        frame::{Open, Word, put_end, put_message, read_message},
+    },
     membership::gossip as carrier,
     transport::{
         frame::{
@@ -64,6 +71,27 @@ pub(crate) fn join(bytes: &[u8]) -> bool {
     let knock = comes_back::<Knock>(bytes, REQUEST_BYTES_MAX);
     let state = comes_back::<Option<Vec<u8>>>(bytes, REPLY_BYTES_MAX);
     comes_back::<JoinAnswer>(bytes, REPLY_BYTES_MAX) || knock || state
+}
+
+/// What opens a lane, what is answered on it, and its messages to their end.
+pub(crate) fn lane(bytes: &[u8]) -> bool {
+    let open = comes_back::<Open>(bytes, OPEN_BYTES_MAX);
+    let word = comes_back::<Word>(bytes, HELLO_BYTES_MAX);
+    messages(bytes) || open || word
+}
+
+fn messages(bytes: &[u8]) -> bool {
+    let (mut stream, mut again) = (BufReader::new(bytes), BytesMut::new());
+    while let Some(Ok(message)) = read_message(&mut stream).now_or_never() {
+        let Some((number, contents)) = message else {
+            put_end(&mut again);
+            assert!(bytes.starts_with(&again), "written as it was read");
+            return true;
+        };
+        assert!(contents.len() <= MESSAGE_BYTES_MAX);
+        put_message(&mut again, number, &contents);
+    }
+    false
 }
 
 /// A token comes back from its line; an error quotes nothing.

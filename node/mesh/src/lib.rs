@@ -13,7 +13,7 @@
 //! - `trust`: roots and revocations, replaced while it runs
 //! - `vitals`, `watch`: this process as others see it; what is counted and logged
 //!
-//! The bytes are specified in docs/mesh.md.
+//! The bytes are specified in docs/wire.md.
 
 #![forbid(unsafe_code)]
 

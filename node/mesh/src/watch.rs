@@ -73,7 +73,7 @@ impl Watch {
         }
     }
 
-    /// Refusals so far, by their code (docs/mesh.md, section 7).
+    /// Refusals so far, by their code (docs/wire.md, section 7).
     #[must_use]
     pub fn refusals(&self) -> BTreeMap<u32, u64> {
         self.refused

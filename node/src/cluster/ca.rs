@@ -137,12 +137,12 @@ impl Ca {
             folder: Arc::new(StdMutex::new(folder)),
             seat,
             shown: RwLock::new(Arc::new(book.clone())),
-            book: Mutex::new(book.clone()),
+            book: Mutex::new(book),
             said: watch::Sender::new(Arc::new(earlier)),
             mesh: OnceLock::new(),
             passage: StdMutex::default(),
         });
-        let mut held = ca.book.lock().await;
+        let book = ca.book.lock().await;
         keep(&ca.seat.store, &book).await?;
         // A removal that was cut off is brought to its end.
         let removed: Vec<String> = book.names(true);
@@ -154,9 +154,8 @@ impl Ca {
             Ok(())
         })
         .await?;
-        ca.say(&held).await?;
-        *held = book;
-        drop(held);
+        ca.say(&book).await?;
+        drop(book);
         Ok(ca)
     }
 

@@ -268,7 +268,7 @@ fn mesh(app: &App, registry: &mut Registry) {
     }
     registry.register(
         "caxton_mesh_refused",
-        "Connections refused, by the code of docs/mesh.md",
+        "Connections refused, by the code of docs/wire.md",
         refused,
     );
     let (broken, shed) = watch.handshakes_lost();

@@ -18,12 +18,7 @@ use super::{
     },
     sender::{LaneEnd, Shared},
 };
-use crate::transport::{
-    endpoint::Net,
-    frame::{StreamKind, encode, framed},
-    peer::Peer,
-    serve::violation,
-};
+use crate::transport::{endpoint::Net, frame::StreamKind, io::begin, peer::Peer, serve::violation};
 
 /// How a stream of a lane ended.
 enum Left {
@@ -160,8 +155,7 @@ impl Driver {
         };
         let asking = async {
             let (mut send, receive) = peer.connection.open_bi().await.ok()?;
-            let first = [&[StreamKind::Lane.byte()], &*framed(&encode(&open))].concat();
-            send.write_all(&first).await.ok()?;
+            begin(&mut send, StreamKind::Lane, &open).await.ok()?;
             let mut receive = BufReader::with_capacity(BUFFER_BYTES, receive);
             let word = read_word(&mut receive).await;
             Some((word, send, receive))

@@ -1,4 +1,4 @@
-//! The bytes of a lane (docs/mesh.md, section 8).
+//! The bytes of a lane (docs/wire.md, section 8).
 //!
 //! The sender's first frame and all of the receiver's are postcard, as everywhere in the mesh. A message
 //! is not: its frame is eight bytes of number and then the contents as they are, because postcard would

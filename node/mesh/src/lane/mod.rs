@@ -9,7 +9,7 @@
 //! and what a message means are of the layer above.
 //!
 //! - `limits`: sizes, counts and times, with reasons
-//! - `frame`: the bytes (docs/mesh.md, section 8)
+//! - `frame`: the bytes (docs/wire.md, section 8)
 //! - `outflow`, `inflow`: what is under way, as the sender and the receiver hold it (pure)
 //! - `sender`: a lane as the layer above holds it; `driver`: its task
 //! - `receiver`: a lane as the layer above reads it; `serve`: its stream
@@ -17,7 +17,7 @@
 
 mod counts;
 mod driver;
-mod frame;
+pub(crate) mod frame;
 mod inflow;
 pub(crate) mod limits;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! - `bound`: how much a message of gossip may unpack to (pure)
 //! - `gossip`: chitchat over the mesh's connections
+//! - `hearsay`: what gossip says of us and of others
 //! - `swim`: the verdict on each member (pure)
 //! - `partition`: which side of a split this is (pure)
 //! - `runner`: feeds the one to the other and carries out what they decide
@@ -11,7 +12,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 
 mod bound;
 pub(crate) mod gossip;
+mod hearsay;
 pub mod partition;
 mod runner;
 #[cfg(test)]
@@ -32,7 +34,7 @@ pub(crate) mod tests;
 mod view;
 
 pub(crate) use self::bound::Unbounded;
-use self::runner::{Order, Parts, Runner};
+use self::runner::{Order, Ordered, Parts, Runner};
 pub use self::{
     partition::{Partition, Side},
     swim::State,
@@ -45,7 +47,7 @@ const ORDERS_MAX: usize = 256;
 /// Membership, running.
 #[derive(Debug)]
 pub(crate) struct Membership {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Ordered>,
     view: watch::Receiver<SharedView>,
 }
 
@@ -93,14 +95,22 @@ impl Membership {
     }
 
     pub(crate) async fn admit(&self, member: PeerName) {
-        let _stopping = self.orders.send(Order::Admit(member)).await;
+        self.order(Order::Admit(member)).await;
     }
 
     pub(crate) async fn remove(&self, member: PeerName) {
-        let _stopping = self.orders.send(Order::Remove(member)).await;
+        self.order(Order::Remove(member)).await;
     }
 
     pub(crate) async fn leave(&self) {
-        let _stopping = self.orders.send(Order::Leave).await;
+        self.order(Order::Leave).await;
+    }
+
+    /// Until the view shows what came of it, or the node stops.
+    async fn order(&self, order: Order) {
+        let (done, is_done) = oneshot::channel();
+        if self.orders.send((order, done)).await.is_ok() {
+            let _stopping = is_done.await;
+        }
     }
 }

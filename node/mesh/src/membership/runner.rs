@@ -10,14 +10,15 @@ use std::{
 
 use chitchat::{ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, spawn_chitchat};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
     Partition, State,
-    bound::{self, Excess},
+    bound::Excess,
     gossip::Carrier,
+    hearsay::Beats,
     swim::{Effect, Event as Heard, Swim, TICK_EVERY},
     view::{Facts, Member, SharedView, View},
 };
@@ -46,13 +47,11 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers to probes on their way to the core.
 const ACKS_MAX: usize = 4_096;
 /// Gossip loops that a start of the node may have; its generation leaves 16 bits for them.
-const LOOP_BITS: u32 = 16;
+pub(super) const LOOP_BITS: u32 = 16;
 /// A gossip loop that ends is started again after this.
 const LOOP_PAUSE: Duration = Duration::from_millis(200);
 /// How often connections are looked at again: revoked, expired.
 const RECHECK_EVERY: Duration = Duration::from_secs(1);
-/// The fact that carries the incarnation.
-pub(super) const INCARNATION: &str = "incarnation";
 
 /// What a runner is made from.
 pub(super) struct Parts {
@@ -63,7 +62,7 @@ pub(super) struct Parts {
     pub(super) agreed: Vec<PeerName>,
     pub(super) seed: u64,
     pub(super) facts: watch::Receiver<Facts>,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) orders: mpsc::Receiver<Ordered>,
     pub(super) view: watch::Sender<SharedView>,
 }
 
@@ -78,6 +77,9 @@ pub(super) enum Order {
     Leave,
 }
 
+/// An order, and whom to tell that it is done and can be seen.
+pub(super) type Ordered = (Order, oneshot::Sender<()>);
+
 struct Ack {
     member: PeerName,
     probe: u64,
@@ -86,33 +88,24 @@ struct Ack {
 }
 
 pub(super) struct Runner {
-    net: Arc<Net>,
+    pub(super) net: Arc<Net>,
     carrier: Carrier,
     cluster: String,
     seeds: Vec<SocketAddr>,
     swim: Swim,
     partition: Partition,
-    /// Of each start of each member: its last heartbeat.
-    heartbeats: HashMap<ChitchatId, u64>,
+    pub(super) beats: HashMap<ChitchatId, Beats>,
     /// What members say of themselves, by name, of their latest start.
-    facts: HashMap<PeerName, (u64, Facts)>,
-    own_facts: watch::Receiver<Facts>,
-    published: Facts,
+    pub(super) facts: HashMap<PeerName, (u64, Facts)>,
+    pub(super) own_facts: watch::Receiver<Facts>,
+    pub(super) published: Facts,
     loops: u32,
     acks: mpsc::Sender<Ack>,
     acks_in: mpsc::Receiver<Ack>,
     events: mpsc::Receiver<Event>,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Ordered>,
     view: watch::Sender<SharedView>,
     rechecked: Instant,
-}
-
-/// What gossip has of one start of one member.
-struct Gossiped {
-    id: ChitchatId,
-    heartbeat: u64,
-    is_live: bool,
-    facts: Facts,
 }
 
 impl Runner {
@@ -126,7 +119,7 @@ impl Runner {
             seeds: parts.seeds,
             swim: Swim::new(Arc::clone(&name), parts.seed, now),
             partition: Partition::new(name, parts.agreed),
-            heartbeats: HashMap::new(),
+            beats: HashMap::new(),
             facts: HashMap::new(),
             own_facts: parts.facts,
             published: Facts::new(),
@@ -161,7 +154,7 @@ impl Runner {
                 restarts = self.loops,
                 "the gossip loop ended and is started again"
             );
-            self.heartbeats.clear();
+            self.beats.clear();
             self.published.clear();
             stop.run_until_cancelled(tokio::time::sleep(LOOP_PAUSE))
                 .await;
@@ -207,7 +200,11 @@ impl Runner {
                         return;
                     }
                 }
-                Some(order) = self.orders.recv() => self.order(order),
+                Some((order, done)) = self.orders.recv() => {
+                    self.order(order);
+                    self.show();
+                    let _nobody_waits = done.send(());
+                }
                 Some(event) = self.events.recv() => self.connection(event),
                 Some(ack) = self.acks_in.recv() => self.answered(ack),
             }
@@ -233,7 +230,7 @@ impl Runner {
             }
         };
         let ids: BTreeSet<ChitchatId> = known.iter().map(|node| node.id.clone()).collect();
-        self.heartbeats.retain(|id, _| ids.contains(id));
+        self.beats.retain(|id, _| ids.contains(id));
         for node in known {
             self.heard(node);
         }
@@ -245,89 +242,6 @@ impl Runner {
         }
         self.show();
         true
-    }
-
-    /// Writes our own facts into gossip, those that changed.
-    async fn publish(&mut self, handle: &ChitchatHandle) {
-        let mut facts = self.own_facts.borrow().clone();
-        let incarnation = self.net.vitals.life().incarnation;
-        facts.insert(INCARNATION.to_owned(), incarnation.to_string());
-        if facts == self.published {
-            return;
-        }
-        let published = &self.published;
-        handle
-            .with_chitchat(|chitchat| {
-                let state = chitchat.self_node_state();
-                for (key, value) in &facts {
-                    if published.get(key) != Some(value) {
-                        state.set(key, value);
-                    }
-                }
-                for key in published.keys().filter(|key| !facts.contains_key(*key)) {
-                    state.delete(key);
-                }
-            })
-            .await;
-        self.published = facts;
-    }
-
-    async fn snapshot(&self, handle: &ChitchatHandle) -> Result<Vec<Gossiped>, Excess> {
-        let own = &self.net.name;
-        handle
-            .with_chitchat(|chitchat| {
-                bound::check_held(chitchat.node_states().values())?;
-                let live: BTreeSet<&ChitchatId> = chitchat.live_nodes().collect();
-                let others = chitchat
-                    .node_states()
-                    .iter()
-                    .filter(|(id, _)| id.node_id != *own);
-                Ok(others
-                    .map(|(id, state)| Gossiped {
-                        id: id.clone(),
-                        heartbeat: state.heartbeat().into(),
-                        is_live: live.contains(id),
-                        facts: state
-                            .key_values()
-                            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                            .collect(),
-                    })
-                    .collect())
-            })
-            .await
-    }
-
-    /// What gossip says of one start of one member.
-    fn heard(&mut self, node: Gossiped) {
-        let name = Arc::clone(&node.id.node_id);
-        let generation = node.id.generation_id >> LOOP_BITS;
-        let incarnation = node.facts.get(INCARNATION);
-        let life = Life {
-            generation,
-            incarnation: incarnation.and_then(|text| text.parse().ok()).unwrap_or(0),
-        };
-        let of_start = node.id.generation_id;
-        let is_news = match self.facts.get(&name) {
-            Some((start, _)) => *start <= of_start,
-            None => self.facts.len() < MEMBERS_MAX,
-        };
-        if is_news {
-            self.facts.insert(Arc::clone(&name), (of_start, node.facts));
-        }
-        let before = self.heartbeats.insert(node.id.clone(), node.heartbeat);
-        if before != Some(node.heartbeat) {
-            self.net.table().hint(&name, node.id.gossip_advertise_addr);
-            self.feed(Heard::Seen {
-                member: Arc::clone(&name),
-                life,
-            });
-        }
-        if !node.is_live {
-            self.feed(Heard::Quiet {
-                member: name,
-                generation,
-            });
-        }
     }
 
     fn connection(&mut self, event: Event) {
@@ -349,8 +263,7 @@ impl Runner {
             }
             Order::Remove(member) => {
                 self.partition.departed(&member);
-                let link = self.net.table().remove(&member);
-                if let Some(peer) = link {
+                for peer in self.net.table().remove(&member) {
                     peer.close(0x1a, "removed from the cluster");
                 }
                 self.net.lanes.cut(&member);
@@ -387,7 +300,7 @@ impl Runner {
         }
     }
 
-    fn feed(&mut self, event: Heard) {
+    pub(super) fn feed(&mut self, event: Heard) {
         let now = Instant::now();
         for effect in self.swim.handle(now, event) {
             self.perform(effect);

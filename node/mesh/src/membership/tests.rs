@@ -111,6 +111,8 @@ async fn nodes_find_each_other_see_one_go_and_see_it_come_back_as_itself() {
     c.leave().await;
     until(&a, "c has left", |view| sees(view, &["c"], State::Left)).await;
     assert_eq!(a.view().borrow().agreed, 2);
+    a.remove("b".into()).await;
+    assert!(a.view().borrow().member("b").is_none());
     for node in [&a, &b, &c] {
         node.stop().await;
     }

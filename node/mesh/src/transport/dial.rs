@@ -6,9 +6,10 @@ use std::{
 };
 
 use quinn::{Connection, ConnectionError, Endpoint, TransportErrorCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
+    crossing::OurDial,
     endpoint::{Net, close},
     peer::Peer,
     refusal::{Refusal, shown},
@@ -41,7 +42,7 @@ pub enum DialError {
     RefusedUs {
         /// What was dialled.
         address: SocketAddr,
-        /// A code of docs/mesh.md, section 7.
+        /// A code of docs/wire.md, section 7.
         code: u32,
         /// Its own words.
         text: Arc<str>,
@@ -76,12 +77,13 @@ impl Net {
             Expected::Member(name) => Some(Arc::clone(name)),
             Expected::AnyMember | Expected::UnderRoot(_) => None,
         };
-        let under_way = name.as_ref().map(|name| {
-            self.table().dial_begins(name);
-            Dialling {
-                net: self,
-                name: Arc::clone(name),
-            }
+        let under_way = name.as_ref().map(|name| Dialling {
+            dial: self
+                .table()
+                .crossing()
+                .begins(name, address, Instant::now()),
+            net: self,
+            name: Arc::clone(name),
         });
         let reached = timeout(
             settings::HANDSHAKE_TIMEOUT + settings::GREETING_TIMEOUT,
@@ -149,11 +151,12 @@ impl Net {
 struct Dialling<'a> {
     net: &'a Net,
     name: PeerName,
+    dial: OurDial,
 }
 
 impl Drop for Dialling<'_> {
     fn drop(&mut self) {
-        self.net.table().dial_ends(&self.name);
+        self.net.table().crossing().ends(&self.name, self.dial);
         self.net.links_changed();
     }
 }

@@ -15,7 +15,7 @@ use quinn::{
 };
 use tokio::{
     sync::{Semaphore, mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -204,7 +204,8 @@ impl Net {
                 continue;
             }
             // Nor for a dial that crosses one of ours, and would be refused once we know whose it is.
-            if self.table().crosses(incoming.remote_address()) {
+            let (address, now) = (incoming.remote_address(), Instant::now());
+            if self.table().crossing().stays_at(address, now) {
                 incoming.refuse();
                 continue;
             }
@@ -340,8 +341,8 @@ impl Net {
     /// Ends the connections whose certificate no longer holds: expired, revoked, or of a root that is gone.
     pub(crate) fn recheck(&self) {
         let now = self.service.now();
-        let links = self.table().links();
-        for (name, peer) in links {
+        let connections = self.table().connections();
+        for (name, peer) in connections {
             let Some((leaf, others)) = peer.chain.split_first() else {
                 continue;
             };
@@ -359,7 +360,10 @@ impl Net {
                 Err(error) => {
                     let refusal = Refusal::Certificate(error);
                     peer.close(refusal.code(), "the certificate no longer holds");
-                    self.lanes.cut(&name);
+                    // One that was followed takes its streams along; the lanes go on over the one that followed.
+                    if self.table().is_current(&name, &peer) {
+                        self.lanes.cut(&name);
+                    }
                     self.refused(Direction::Live, peer.address(), Some(name), &refusal);
                 }
             }

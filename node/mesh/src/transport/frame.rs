@@ -1,7 +1,7 @@
 //! The bytes of the mesh: kinds of streams, frames, and what is in them. Pure.
 //!
 //! A frame is a length (u32, big-endian) and that many bytes; its contents are in the postcard encoding
-//! (docs/mesh.md, section 4). A reader never takes more than the limit of the place where it reads, and
+//! (docs/wire.md, section 4). A reader never takes more than the limit of the place where it reads, and
 //! nothing may follow the contents.
 
 use std::net::SocketAddr;
@@ -65,7 +65,7 @@ pub(crate) struct Hello {
 pub(crate) enum HelloReply {
     /// The other end's own greeting: the connection is in use.
     Welcome(Hello),
-    /// A code of docs/mesh.md, section 7, and a text for a log. The connection is closed.
+    /// A code of docs/wire.md, section 7, and a text for a log. The connection is closed.
     Refused {
         /// Why.
         code: u32,

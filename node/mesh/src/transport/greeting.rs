@@ -5,13 +5,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use caxton_pki::{CertificateDer, Purpose};
 use quinn::{Connection, ConnectionError, SendStream, VarInt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     dial::DialError,
     endpoint::{Event, Net},
     frame::{HELLO_BYTES_MAX, Hello, HelloReply, Life, Reply, Request, StreamKind, VERSION},
-    io::{read, write},
+    io::{begin, read, write},
     peer::Peer,
     refusal::{Refusal, shown},
     settings,
@@ -61,7 +61,9 @@ impl Net {
                 version: hello.version,
             });
         }
-        let admission = self.table().admit(name, hello, dialled, false);
+        let admission = self
+            .table()
+            .admit(name, hello, (dialled, false), Instant::now());
         match admission {
             Admission::Welcome => Ok(()),
             Admission::Refuse(refusal) => Err(refusal),
@@ -74,7 +76,10 @@ impl Net {
                         address: holder.address(),
                     });
                 }
-                match self.table().admit(name, hello, dialled, true) {
+                match self
+                    .table()
+                    .admit(name, hello, (dialled, true), Instant::now())
+                {
                     Admission::Welcome => Ok(()),
                     Admission::Refuse(refusal) => Err(refusal),
                     Admission::Probe(_) => Err(Refusal::Duplicate),
@@ -148,8 +153,9 @@ impl Net {
             .map_err(refused)?;
         let reply = async {
             let (mut send, mut receive) = connection.open_bi().await.ok()?;
-            send.write_all(&[StreamKind::Hello.byte()]).await.ok()?;
-            write(&mut send, &self.hello).await.ok()?;
+            begin(&mut send, StreamKind::Hello, &self.hello)
+                .await
+                .ok()?;
             send.finish().ok()?;
             read::<HelloReply>(&mut receive, HELLO_BYTES_MAX).await.ok()
         };

@@ -3,7 +3,7 @@
 use quinn::{ReadExactError, RecvStream, SendStream, WriteError};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::frame::{TooLong, decode, encode, framed, length};
+use super::frame::{StreamKind, TooLong, decode, encode, framed, length};
 
 /// A frame could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,16 @@ pub(crate) async fn read<T: DeserializeOwned>(
 ) -> Result<T, ReadFrameError> {
     let bytes = read_bytes(stream, max).await?;
     decode(&bytes).map_err(|_malformed| ReadFrameError::Malformed)
+}
+
+/// Says what a stream is for and the first frame of it, at once: each write may go out as a packet of its own.
+pub(crate) async fn begin(
+    stream: &mut SendStream,
+    kind: StreamKind,
+    value: &impl Serialize,
+) -> Result<(), WriteError> {
+    let first = [&[kind.byte()], &*framed(&encode(value))].concat();
+    stream.write_all(&first).await
 }
 
 pub(crate) async fn write(

@@ -2,8 +2,8 @@
 //!
 //! - `hybrid`, `tls`: the TLS profile and who is believed under it
 //! - `settings`: how QUIC is set, with reasons
-//! - `frame`, `io`: the bytes (docs/mesh.md)
-//! - `table`: one connection for each peer, clones and crossing dials (pure)
+//! - `frame`, `io`: the bytes (docs/wire.md)
+//! - `table`, `crossing`: one connection for each peer, clones and dials that cross (pure)
 //! - `peer`, `bucket`: one connection and what can be asked of it
 //! - `endpoint`, `dial`, `greeting`: the socket: accepts, dials, has both ends greet
 //! - `dials`: one dial to a peer at a time, and few in all
@@ -11,6 +11,7 @@
 //! - `refusal`: why a peer was not let in
 
 pub(crate) mod bucket;
+mod crossing;
 pub(crate) mod dial;
 mod dials;
 pub(crate) mod endpoint;

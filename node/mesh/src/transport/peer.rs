@@ -135,10 +135,7 @@ impl Peer {
                 .open_bi()
                 .await
                 .map_err(CallError::Connection)?;
-            send.write_all(&[StreamKind::Request.byte()])
-                .await
-                .map_err(CallError::Write)?;
-            io::write(&mut send, request)
+            io::begin(&mut send, StreamKind::Request, request)
                 .await
                 .map_err(CallError::Write)?;
             let _closed_with_the_connection = send.finish();

@@ -92,7 +92,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The code in the close of the connection (docs/mesh.md, section 7).
+    /// The code in the close of the connection (docs/wire.md, section 7).
     #[must_use]
     pub fn code(&self) -> u32 {
         match self {

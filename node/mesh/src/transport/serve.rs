@@ -22,7 +22,7 @@ use crate::{
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// A relay asks no longer than the one who asked it waits.
 const RELAY_TIMEOUT: Duration = Duration::from_millis(500);
-/// The close code for bytes that are not the protocol (docs/mesh.md, section 7).
+/// The close code for bytes that are not the protocol (docs/wire.md, section 7).
 const VIOLATION: u32 = 0x20;
 
 /// Serves a connection until it ends. Boxed, since a relay's ping may dial, and a dial serves.

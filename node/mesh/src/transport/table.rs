@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use super::{frame::Hello, refusal::Refusal};
+use tokio::time::Instant;
+
+use super::{crossing::Crossing, frame::Hello, refusal::Refusal};
 use crate::PeerName;
 
 /// Members that one mesh holds at most; each costs its peers a connection of about 100 KiB.
@@ -41,9 +43,10 @@ pub(crate) struct Table<L> {
     own: PeerName,
     own_hello: Hello,
     links: HashMap<PeerName, L>,
+    /// Connections that another one followed, which are open a while longer.
+    superseded: Vec<(PeerName, L)>,
     seen: HashMap<PeerName, Seen>,
-    /// Dials of ours that are under way, so that two that cross agree on one.
-    dialling: HashMap<PeerName, usize>,
+    crossing: Crossing,
     addresses: HashMap<PeerName, SocketAddr>,
     removed: HashMap<PeerName, ()>,
 }
@@ -51,11 +54,12 @@ pub(crate) struct Table<L> {
 impl<L: Link> Table<L> {
     pub(crate) fn new(own: PeerName, own_hello: Hello) -> Self {
         Self {
-            own,
             own_hello,
             links: HashMap::new(),
+            superseded: Vec::new(),
             seen: HashMap::new(),
-            dialling: HashMap::new(),
+            crossing: Crossing::new(Arc::clone(&own)),
+            own,
             addresses: HashMap::new(),
             removed: HashMap::new(),
         }
@@ -69,8 +73,8 @@ impl<L: Link> Table<L> {
         &self,
         name: &PeerName,
         hello: &Hello,
-        dialled: bool,
-        probed: bool,
+        (dialled, probed): (bool, bool),
+        now: Instant,
     ) -> Admission<L> {
         if let Some(refusal) = self.refusal(name, hello) {
             return Admission::Refuse(refusal);
@@ -82,9 +86,7 @@ impl<L: Link> Table<L> {
         {
             return Admission::Probe(link.clone());
         }
-        // Two dials that cross: the one of the smaller name stays, and both ends know which that is.
-        let ours_under_way = self.dialling.contains_key(name);
-        if !dialled && ours_under_way && self.own < *name {
+        if !dialled && self.crossing.stays(name, hello.advertise, now) {
             return Admission::Refuse(Refusal::Duplicate);
         }
         Admission::Welcome
@@ -139,16 +141,25 @@ impl<L: Link> Table<L> {
         };
         self.seen.insert(Arc::clone(name), seen);
         self.addresses.insert(Arc::clone(name), hello.advertise);
-        self.links.insert(Arc::clone(name), link)
+        let replaced = self.links.insert(Arc::clone(name), link);
+        let superseded = replaced.iter().map(|old| (Arc::clone(name), old.clone()));
+        self.superseded.extend(superseded);
+        replaced
     }
 
     /// A connection has ended. Answers whether the peer has no other now.
     pub(crate) fn ended(&mut self, name: &PeerName, link: &L) -> bool {
-        let current = self.links.get(name).is_some_and(|held| held.is(link));
+        let current = self.is_current(name, link);
         if current {
             self.links.remove(name);
         }
+        self.superseded.retain(|(_, held)| !held.is(link));
         current
+    }
+
+    /// Whether no other connection followed this one.
+    pub(crate) fn is_current(&self, name: &PeerName, link: &L) -> bool {
+        self.links.get(name).is_some_and(|held| held.is(link))
     }
 
     pub(crate) fn link(&self, name: &str) -> Option<L> {
@@ -162,29 +173,16 @@ impl<L: Link> Table<L> {
             .collect()
     }
 
-    pub(crate) fn dial_begins(&mut self, name: &PeerName) {
-        *self.dialling.entry(Arc::clone(name)).or_default() += 1;
+    /// Every connection that may still be open: also those that another one followed.
+    pub(crate) fn connections(&self) -> Vec<(PeerName, L)> {
+        let mut all = self.links();
+        all.extend(self.superseded.iter().cloned());
+        all
     }
 
-    #[cfg(test)]
-    pub(crate) fn is_dialling(&self, name: &str) -> bool {
-        self.dialling.contains_key(name)
-    }
-
-    pub(crate) fn dial_ends(&mut self, name: &PeerName) {
-        if let Some(count) = self.dialling.get_mut(name) {
-            *count -= 1;
-            if *count == 0 {
-                self.dialling.remove(name);
-            }
-        }
-    }
-
-    /// Whether a dial from this address crosses one of ours and is the one that goes, as [`Self::admit`] would
-    /// say. A guess that saves work: who dials from elsewhere than it is dialled at hears it after its greeting.
-    pub(crate) fn crosses(&self, address: SocketAddr) -> bool {
-        let mut ours = self.dialling.keys().filter(|name| self.own < **name);
-        ours.any(|name| self.addresses.get(name) == Some(&address))
+    /// Dials of ours that are under way, so that two that cross agree on one.
+    pub(super) const fn crossing(&mut self) -> &mut Crossing {
+        &mut self.crossing
     }
 
     /// Gossip has it that `name` is at `address`: a hint of where to dial; the certificate decides.
@@ -223,12 +221,18 @@ impl<L: Link> Table<L> {
     }
 
     /// The name was taken back. Whoever gets it next is another, who starts to count anew. Answers the
-    /// connection there is.
-    pub(crate) fn remove(&mut self, name: &PeerName) -> Option<L> {
+    /// connections there are.
+    pub(crate) fn remove(&mut self, name: &PeerName) -> Vec<L> {
         self.removed.insert(Arc::clone(name), ());
         self.addresses.remove(name);
         self.seen.remove(name);
-        self.links.remove(name)
+        let of_name = self.superseded.extract_if(.., |(holder, _)| holder == name);
+        let superseded = of_name.map(|(_, link)| link);
+        self.links
+            .remove(name)
+            .into_iter()
+            .chain(superseded)
+            .collect()
     }
 }
 
@@ -277,7 +281,7 @@ mod tests {
     }
 
     fn check(table: &Table<Fake>, name: &str, hello: &Hello, expected: &str) {
-        let found = match table.admit(&name.into(), hello, false, false) {
+        let found = match table.admit(&name.into(), hello, (false, false), Instant::now()) {
             Admission::Welcome => "welcome".to_owned(),
             Admission::Probe(_) => "probe".to_owned(),
             Admission::Refuse(refusal) => refusal.to_string(),
@@ -304,7 +308,7 @@ mod tests {
         let gone = with("a", hello(4, 2, 2), false);
         check(&gone, "a", &hello(5, 3, 2), "welcome");
         assert!(matches!(
-            live.admit(&"a".into(), &hello(5, 3, 2), false, true),
+            live.admit(&"a".into(), &hello(5, 3, 2), (false, true), Instant::now()),
             Admission::Welcome
         ));
     }
@@ -343,45 +347,26 @@ mod tests {
     }
 
     #[test]
-    fn a_dial_that_crosses_is_known_by_its_address_before_its_name() {
-        let mut table = table();
-        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        for (name, port) in [("a", 2), ("c", 3), ("d", 4)] {
-            table.hint(&name.into(), address(port));
-        }
-        for name in ["a", "c"] {
-            table.dial_begins(&name.into());
-        }
-        let found = [2, 3, 4].map(|port| table.crosses(address(port)));
-        assert_eq!(
-            found,
-            [false, true, false],
-            "ours to `c` stays, that of `a` stays"
-        );
-        table.dial_ends(&"c".into());
-        assert!(!table.crosses(address(3)));
-    }
-
-    #[test]
     fn of_two_dials_that_cross_the_one_of_the_smaller_name_stays() {
-        let mut table = table();
-        table.dial_begins(&"a".into());
+        let (mut table, now) = (table(), Instant::now());
+        let at = |port| hello(1, 2, port).advertise;
+        table.crossing().begins(&"a".into(), at(2), now);
         check(&table, "a", &hello(1, 2, 2), "welcome");
-        table.dial_begins(&"c".into());
+        let ours = table.crossing().begins(&"c".into(), at(3), now);
         let crossed = "both dialled at once; the other connection stays";
         check(&table, "c", &hello(1, 3, 3), crossed);
         assert!(matches!(
-            table.admit(&"c".into(), &hello(1, 3, 3), true, false),
+            table.admit(&"c".into(), &hello(1, 3, 3), (true, false), now),
             Admission::Welcome
         ));
-        table.dial_ends(&"c".into());
+        table.crossing().ends(&"c".into(), ours);
         check(&table, "c", &hello(1, 3, 3), "welcome");
     }
 
     #[test]
     fn a_removed_member_does_not_come_back() {
         let mut table = with("a", hello(1, 2, 2), true);
-        assert!(table.remove(&"a".into()).is_some());
+        assert_eq!(table.remove(&"a".into()).len(), 1);
         check(
             &table,
             "a",
@@ -390,6 +375,25 @@ mod tests {
         );
         table.readmit("a");
         check(&table, "a", &hello(1, 9, 2), "welcome");
+    }
+
+    #[test]
+    fn a_connection_that_another_followed_is_known_until_it_ends() {
+        let (first, second) = (hello(1, 2, 2), hello(1, 2, 3));
+        let of = |hello: &Hello| Fake {
+            hello: hello.clone(),
+            open: true,
+        };
+        let (name, mut table) = ("a".into(), with("a", first.clone(), true));
+        table.enter(&name, of(&second));
+        assert_eq!(table.connections().len(), 2);
+        let current = [&first, &second].map(|hello| table.is_current(&name, &of(hello)));
+        assert_eq!(current, [false, true]);
+        assert!(!table.ended(&name, &of(&first)));
+        assert_eq!(table.connections().len(), 1);
+        table.enter(&name, of(&first));
+        assert_eq!(table.remove(&name).len(), 2);
+        assert!(table.connections().is_empty());
     }
 
     #[test]

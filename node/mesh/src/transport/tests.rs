@@ -158,9 +158,9 @@ async fn a_dial_that_was_given_up_is_not_under_way_for_ever() {
     tokio::select! {
         biased;
         reached = dialling => panic!("{reached:?}"),
-        () = async { while !a.net.table().is_dialling("b") { tokio::task::yield_now().await } } => {}
+        () = async { while !a.net.table().crossing().is_dialling("b") { tokio::task::yield_now().await } } => {}
     }
-    assert!(!a.net.table().is_dialling("b"));
+    assert!(!a.net.table().crossing().is_dialling("b"));
     // So B, which dials itself when it comes back, is let in.
     let b = node(ca.credentials("b"), ca.trust(), hello(1));
     dial(&b, &a, member("a")).await.unwrap();

@@ -1,4 +1,4 @@
-"""A member of the mesh that was written from docs/mesh.md: aioquic's QUIC and TLS, PyCA's algorithms.
+"""A member of the mesh that was written from docs/wire.md: aioquic's QUIC and TLS, PyCA's algorithms.
 
     member.py dial|answer GROUP PAPERS PORT FOLDER
 
@@ -138,7 +138,7 @@ tls.Context = Context
 connection.CRYPTO_BUFFER_SIZE = 1 << 16  # A flight has 21 KB.
 
 
-# docs/mesh.md, section 4.
+# docs/wire.md, section 4.
 def varint(number):
     out = b""
     while number > 127:

@@ -13,7 +13,8 @@ pub const TICK_EVERY: Duration = Duration::from_millis(100);
 /// about a second, so this must be well below.
 pub(super) const LATE: Duration = Duration::from_millis(250);
 
-/// Patience with a suspect while we are healthy: five rounds of probes.
+/// Patience with a suspect while we are healthy, of which a question that was open before may have used up a part.
+/// Half a second more than the longest pause that a healthy node may have.
 pub(super) const SUSPICION: Duration = Duration::from_millis(1_500);
 
 /// The most patience, however sick we are. Eight times as slow would be 13.5 s: a starved node would

@@ -15,11 +15,11 @@ use crate::Life;
 /// A question is put again this often until it is answered.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(300);
 
-/// The same while the member is accused: its life hangs on it, and few are accused at a time.
-pub(super) const ACCUSED_EVERY: Duration = Duration::from_millis(200);
+/// The same while the member is accused: its life hangs on it, and few are accused at a time. One tick.
+pub(super) const ACCUSED_EVERY: Duration = Duration::from_millis(100);
 
 /// An observer that is unwell asks so many times more seldom at most, as Lifeguard has it (section IV.A): its
-/// questions are a part of what it cannot keep up with. Five rounds of an accusation then take 5 s, which is
+/// questions are a part of what it cannot keep up with. Five rounds of an accusation then take 2.5 s, which is
 /// within the patience that it has by then.
 pub(super) const SLOWER_MAX: u32 = 5;
 
@@ -33,11 +33,11 @@ pub(super) const ROUNDS_MIN: u32 = 5;
 
 /// A heartbeat this late opens a question ahead of gossip's suspicion, which takes one to two seconds.
 /// It costs a ping; heartbeats move each 200 to 400 ms.
-pub(super) const HEARTBEAT_LATE: Duration = Duration::from_millis(800);
+pub(super) const HEARTBEAT_LATE: Duration = Duration::from_millis(600);
 
-/// What an unanswered question from before the suspicion counts towards the verdict at most. The second
-/// that is left of the shortest patience carries the accusation, five times.
-pub(super) const HEAD_START_MAX: Duration = Duration::from_millis(500);
+/// What an unanswered question from before the suspicion counts towards the verdict at most. What is left of
+/// the shortest patience, 0.6 s, carries the accusation, five times.
+pub(super) const HEAD_START_MAX: Duration = Duration::from_millis(900);
 
 /// A question to a member whose gossip flows, unanswered for so long, is a suspicion as well: somebody
 /// may be forging its heartbeats. Long, because at 30 % loss seventeen rounds in a row must fail.

@@ -94,7 +94,7 @@ fn a_suspect_is_accused_directly_and_through_three_others() {
         "{relays:?}"
     );
 
-    // Down after 1.5 s, of which 0.5 s may have passed before the suspicion; never with fewer than five rounds.
+    // Down after 1.5 s, of which 0.9 s may have passed before the suspicion; never with fewer than five rounds.
     rig.ticks_with(700, &["a", "b", "c", "d", "e"]);
     assert_eq!(rig.state("x"), Some(State::Suspect));
     rig.ticks_with(700, &["a", "b", "c", "d", "e"]);

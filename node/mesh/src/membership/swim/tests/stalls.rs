@@ -139,5 +139,5 @@ fn an_observer_that_is_unwell_asks_more_seldom() {
         assert_eq!(rig.state("x"), Some(State::Suspect));
         rig.pings("x")
     };
-    assert_eq!([0, 1, 4].map(rounds_in_a_second), [5, 2, 1]);
+    assert_eq!([0, 1, 4].map(rounds_in_a_second), [10, 5, 2]);
 }
