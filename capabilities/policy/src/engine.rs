@@ -1,9 +1,12 @@
 //! Decides. [`Engine`] is the whole of a compiled set: slices, zones and the decisions already made.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use caxton_capabilities::{Policies, PolicyRequest, RuleName, Ruling};
-use cedar_policy::{Authorizer, Decision, Response, Schema};
+use cedar_policy::{Authorizer, Decision, PolicySet, Response, Schema};
 
 use crate::{
     cache::{Cache, Key},
@@ -25,6 +28,8 @@ pub struct Engine {
     schema: Schema,
     cache: Cache,
     authorizer: Authorizer,
+    /// Everything in one set, for who wants to compare.
+    whole: OnceLock<Option<PolicySet>>,
 }
 
 impl fmt::Debug for Engine {
@@ -111,6 +116,7 @@ impl Engine {
             schema,
             cache: Cache::default(),
             authorizer: Authorizer::new(),
+            whole: OnceLock::new(),
         }
     }
 
@@ -163,14 +169,15 @@ impl Engine {
             all_zones: true,
             ..Sight::default()
         };
-        let (Ok((asked, entities)), Ok(all)) =
-            (speak(request, &everything, &self.zones), set(&self.rules))
+        let whole = self.whole.get_or_init(|| set(&self.rules).ok());
+        let (Ok((asked, entities)), Some(all)) =
+            (speak(request, &everything, &self.zones), whole.as_ref())
         else {
             return Ruling::Undecided([].into());
         };
         match self.checked(&asked, &entities) {
             None => Ruling::NoRule,
-            Some(()) => ruling(&self.authorizer.is_authorized(&asked, &all, &entities)),
+            Some(()) => ruling(&self.authorizer.is_authorized(&asked, all, &entities)),
         }
     }
 
