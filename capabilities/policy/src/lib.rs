@@ -8,10 +8,16 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod cases;
 mod clock;
 mod document;
 mod engine;
 mod facts;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
+mod import;
+mod lint;
 mod load;
 mod problem;
 mod reads;
@@ -21,10 +27,13 @@ mod slice;
 mod tests;
 mod yaml;
 
+pub use cases::{CASES_BYTES_MAX, Case, Cases, Outcome, decode_request};
 pub use clock::ZONES_MAX;
 pub use document::{
     BUILTIN, DOCUMENT_BYTES_MAX, NESTING_MAX, OPERATORS_MAX, PolicyDocument, TEXT_BYTES_MAX,
 };
 pub use engine::{Considered, Engine, Explanation, Said};
+pub use import::{Imported, RULES_MAX, import};
+pub use lint::{Code, Known, Lint, lint};
 pub use load::{DOCUMENTS_MAX, POLICIES_MAX, Source, builtin, load};
 pub use problem::{PROBLEMS_MAX, Place, Problem, Problems};

@@ -82,7 +82,7 @@ pub fn load(source: &Source<'_>) -> Result<Engine, Problems> {
     let schema = schema(&zones)?;
     let mut problems = Vec::new();
     for one in &read {
-        validate(one, &schema, &mut problems);
+        check(one, &schema, &mut problems);
     }
     Problems::check(problems)?;
     let rules: Vec<Rule> = read.into_iter().flat_map(|one| one.rules).collect();
@@ -133,7 +133,7 @@ pub(crate) fn schema(zones: &Zones) -> Result<Schema, Problems> {
     }
 }
 
-pub(crate) fn read_all(source: &Source<'_>, problems: &mut Vec<Problem>) -> Vec<Read> {
+fn read_all(source: &Source<'_>, problems: &mut Vec<Problem>) -> Vec<Read> {
     if source.documents.len() > DOCUMENTS_MAX {
         let found = source.documents.len();
         let message = format!("there are {found} documents, {DOCUMENTS_MAX} are the most");
@@ -281,7 +281,7 @@ fn unknown_zone(read: &Read, rule: &Rule, name: &str) -> Problem {
 }
 
 /// Strict: what Cedar cannot prove to be well typed is an error, a misspelt attribute foremost.
-fn validate(read: &Read, schema: &Schema, problems: &mut Vec<Problem>) {
+pub(crate) fn check(read: &Read, schema: &Schema, problems: &mut Vec<Problem>) {
     let result = match set(&read.rules) {
         Ok(set) => Validator::new(schema.clone()).validate(&set, ValidationMode::Strict),
         Err(problem) => return problems.push(problem.within(&read.document.name)),

@@ -1,5 +1,10 @@
 //! Random requests and random policies from a seed: the same numbers make the same cases everywhere. Shared by
 //! the oracle's test and its long run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking, as the tests do"
+)]
 
 use std::sync::Arc;
 
