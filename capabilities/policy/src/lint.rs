@@ -441,6 +441,14 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_lists_every_code() {
+        let guide = include_str!("../../../docs/policy.md");
+        for code in Code::ALL {
+            assert!(guide.contains(&format!("| `{code}` |")), "{code}");
+        }
+    }
+
+    #[test]
     fn letters_that_look_like_others_are_told() {
         check(
             "@id(\"one\") permit (principal in Group::\"\u{430}dmin\", action == Action::\"stop\", resource is Agent);",
