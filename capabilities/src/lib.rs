@@ -11,6 +11,7 @@ pub mod authorize;
 pub mod fuzz;
 pub mod id;
 pub mod policy;
+pub mod request;
 pub mod right;
 
 pub use authorize::{Denied, Permit, Trust};
@@ -19,4 +20,8 @@ pub use id::{
     TenantId, TraceId,
 };
 pub use policy::{Decision, PolicySet, Rule};
+pub use request::{
+    Destination, Device, Policies, PolicyAction, PolicyContext, PolicyPrincipal, PolicyRequest,
+    PolicyResource, PrincipalFacts, PrincipalId, ResourceId, Role, RuleName, Ruling,
+};
 pub use right::{Action, Resource, Right};

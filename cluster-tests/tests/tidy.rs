@@ -16,6 +16,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The crate table: folder, and the crates of ours that it may use. `cli` uses `node` from one file.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("capabilities", &[]),
+    ("capabilities/policy", &["caxton-capabilities"]),
     ("sandbox", &["caxton-capabilities"]),
     ("actors", &["caxton-capabilities"]),
     ("node/api", &[]),
@@ -51,6 +52,21 @@ const NEVER: &[(&str, &[&str])] = &[
             "std::net",
             "SystemTime::now",
             "Instant::now",
+        ],
+    ),
+    (
+        "capabilities/policy/src",
+        &[
+            "tokio",
+            "std::fs",
+            "TcpStream",
+            "UdpSocket",
+            "SystemTime::now",
+            "Instant::now",
+            "Timestamp::now",
+            "Zoned::now",
+            "TimeZone::get",
+            "TimeZone::system",
         ],
     ),
     (

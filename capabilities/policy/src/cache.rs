@@ -1,0 +1,262 @@
+//! Decisions that were made under one set of policies, for requests that are the same in everything that
+//! the deciding policies look at.
+//!
+//! Bounded in entries and in the size of each. A new set of policies has a new engine and with it an empty
+//! cache, so the epoch is part of every key without being written there.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Mutex, PoisonError},
+};
+
+use caxton_capabilities::{PolicyContext, PolicyRequest, ResourceId, Ruling};
+
+use crate::{reads::Reads, slice::Slice};
+
+/// Parts with a lock each.
+const SHARDS: usize = 16;
+/// Decisions of one generation of a shard; two generations are kept. 16 × 2 × 512 decisions of at most
+/// [`WEIGHT_MAX`] bytes are 32 MiB, of ordinary ones (300 bytes) 5 MiB.
+const GENERATION_MAX: usize = 512;
+/// Bytes of a request that is remembered; a longer one is decided anew.
+const WEIGHT_MAX: usize = 2 << 10;
+/// Milliseconds between two moments at which a clock on a wall shows something new.
+const MINUTE_MS: i64 = 60_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    young: HashMap<u64, Entry>,
+    old: HashMap<u64, Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    key: Key,
+    ruling: Ruling,
+}
+
+/// A request without what its policies do not look at, and the minute where they look at a clock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key {
+    request: PolicyRequest,
+    minute: Option<i64>,
+}
+
+impl Key {
+    /// The key of a request; `None` where its decision is not to be remembered.
+    pub(crate) fn of(request: &PolicyRequest, slice: &Slice) -> Option<Self> {
+        if !slice.is_memorable() || weight(request) > WEIGHT_MAX {
+            return None;
+        }
+        let context = if slice.reads_else() {
+            seen(&request.context, slice.sight.reads)
+        } else {
+            PolicyContext::default()
+        };
+        Some(Self {
+            minute: slice
+                .reads_clock()
+                .then(|| request.context.now_ms.div_euclid(MINUTE_MS)),
+            request: PolicyRequest {
+                principal: request.principal.clone(),
+                action: request.action,
+                resource: request.resource.clone(),
+                context,
+            },
+        })
+    }
+
+    fn hash(&self) -> u64 {
+        // One key for all: who finds two requests with one hash makes them displace each other, no more.
+        let mut hasher = DefaultHasher::new();
+        Hash::hash(self, &mut hasher);
+        hasher.finish()
+    }
+}
+
+/// The context without what is not read.
+fn seen(context: &PolicyContext, reads: Reads) -> PolicyContext {
+    let to = ["dst_ip", "dst_port", "protocol"];
+    let keep = |name: &str| reads.has(name);
+    PolicyContext {
+        now_ms: 0,
+        device: context.device.clone().filter(|_| keep("device")),
+        address: context.address.filter(|_| keep("address")),
+        risk: context.risk.filter(|_| keep("risk")),
+        classification: (context.classification.clone()).filter(|_| keep("classification")),
+        performative: (context.performative.clone()).filter(|_| keep("performative")),
+        size_bytes: context.size_bytes.filter(|_| keep("size")),
+        destination: (context.destination.clone()).filter(|_| to.into_iter().any(keep)),
+    }
+}
+
+/// Bytes that the request's texts hold. Names are bounded by their own type.
+fn weight(request: &PolicyRequest) -> usize {
+    let facts = &request.principal.facts;
+    let context = &request.context;
+    let groups: usize = facts.groups.iter().map(|group| group.len() + 16).sum();
+    let attributes = facts.attributes.iter();
+    let attributes: usize = attributes
+        .map(|(name, value)| name.len() + value.len() + 32)
+        .sum();
+    let id = match &request.resource.id {
+        ResourceId::Token(id) | ResourceId::Certificate(id) | ResourceId::Message(_, id) => {
+            id.len()
+        }
+        _ => 0,
+    };
+    let texts = [&context.classification, &context.performative];
+    let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+    let device = context.device.as_ref();
+    let device = device.map_or(0, |device| device.os.len() + device.posture.len());
+    let protocol = context
+        .destination
+        .as_ref()
+        .map_or(0, |to| to.protocol.len());
+    groups + attributes + id + texts + device + protocol + 32 * facts.tenant_roles.len()
+}
+
+impl Cache {
+    pub(crate) fn get(&self, key: &Key) -> Option<Ruling> {
+        let hash = key.hash();
+        let mut shard = self
+            .shard(hash)?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = shard.young.get(&hash) {
+            return (entry.key == *key).then(|| entry.ruling.clone());
+        }
+        let entry = shard.old.remove(&hash).filter(|entry| entry.key == *key)?;
+        let ruling = entry.ruling.clone();
+        shard.put(hash, entry);
+        Some(ruling)
+    }
+
+    pub(crate) fn put(&self, key: Key, ruling: Ruling) {
+        let hash = key.hash();
+        if let Some(shard) = self.shard(hash) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.put(hash, Entry { key, ruling });
+        }
+    }
+
+    fn shard(&self, hash: u64) -> Option<&Mutex<Shard>> {
+        let at = usize::try_from(hash >> 32).unwrap_or_default() % SHARDS;
+        self.shards.get(at)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        let shards = self.shards.iter().map(|shard| shard.lock().unwrap());
+        shards
+            .map(|shard| shard.young.len() + shard.old.len())
+            .sum()
+    }
+}
+
+impl Shard {
+    fn put(&mut self, hash: u64, entry: Entry) {
+        if self.young.len() >= GENERATION_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(hash, entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PolicyDocument, Source, load};
+    use caxton_capabilities::{Policies, PolicyResource};
+    use std::time::{Duration, SystemTime};
+
+    fn request(at_ms: u64, id: &str) -> PolicyRequest {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
+        let right = caxton_capabilities::Right::send(&"acme/two".parse().unwrap());
+        let mut request = PolicyRequest::of(&"acme/one".parse().unwrap(), &right, now);
+        request.resource = PolicyResource::new(ResourceId::Agent(id.parse().unwrap()));
+        request
+    }
+
+    #[test]
+    fn the_cache_keeps_to_its_bound_and_what_is_asked_again_stays() {
+        let cache = Cache::default();
+        let keep = Key {
+            request: request(0, "acme/kept"),
+            minute: None,
+        };
+        cache.put(keep.clone(), Ruling::NoRule);
+        for at in 0..40_000 {
+            let key = Key {
+                request: request(0, &format!("acme/agent-{at}")),
+                minute: None,
+            };
+            cache.put(key, Ruling::NoRule);
+            if at % 50 == 0 {
+                assert!(cache.get(&keep).is_some(), "{at}");
+            }
+        }
+        assert!(cache.len() <= SHARDS * 2 * GENERATION_MAX);
+        assert!(cache.len() > SHARDS * GENERATION_MAX);
+    }
+
+    #[test]
+    fn two_requests_of_one_hash_are_not_taken_for_each_other() {
+        let cache = Cache::default();
+        let [one, other] = ["acme/one", "acme/other"].map(|id| Key {
+            request: request(0, id),
+            minute: None,
+        });
+        let hash = other.hash();
+        let entry = Entry {
+            key: one,
+            ruling: Ruling::NoRule,
+        };
+        cache.shard(hash).unwrap().lock().unwrap().put(hash, entry);
+        assert_eq!(cache.get(&other), None);
+    }
+
+    #[test]
+    fn a_decision_that_read_a_clock_ends_with_the_minute() {
+        let text = "@id(\"late\") permit (principal is Agent, action == Action::\"send\", resource is Agent)
+            when { context.clock[\"Etc/UTC\"].minute == 1 };";
+        let document = PolicyDocument {
+            name: "clock".parse().unwrap(),
+            version: 1,
+            author: "ada".parse().unwrap(),
+            text: text.to_owned(),
+        };
+        let source = Source {
+            epoch: 1,
+            owner: None,
+            documents: &[document],
+        };
+        let engine = load(&source).unwrap();
+        let at = |ms| engine.decide(&request(ms, "other/two")).is_permit();
+        let seen = [59_999, 60_000, 119_999, 120_000, 61_000].map(at);
+        assert_eq!(seen, [false, true, true, false, true]);
+    }
+
+    #[test]
+    fn what_is_too_heavy_is_not_remembered() {
+        let mut heavy = request(0, "acme/one");
+        heavy.context.classification = Some("x".repeat(WEIGHT_MAX + 1).into());
+        assert!(weight(&heavy) > WEIGHT_MAX);
+        let source = Source {
+            epoch: 1,
+            owner: None,
+            documents: &[],
+        };
+        let engine = load(&source).unwrap();
+        engine.decide(&heavy);
+        assert_eq!(engine.cache().len(), 0);
+        engine.decide(&request(0, "acme/one"));
+        assert_eq!(engine.cache().len(), 1);
+    }
+}
