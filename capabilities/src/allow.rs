@@ -104,6 +104,26 @@ pub enum DeniedReason {
     Conversation,
 }
 
+impl DeniedReason {
+    /// The word for the reason, the same in every implementation (docs/token.md).
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::IssuerExpired => "issuer-expired",
+            Self::Proof => "proof",
+            Self::Subject => "subject",
+            Self::Right => "right",
+            Self::NotYet => "not-yet",
+            Self::Expired => "expired",
+            Self::Audience => "audience",
+            Self::Tenant => "tenant",
+            Self::Bytes => "bytes",
+            Self::Performative => "performative",
+            Self::Conversation => "conversation",
+        }
+    }
+}
+
 impl Verified {
     /// Decides whether the token allows `request`. No rate is counted here: see [`Allowed::limits`].
     ///

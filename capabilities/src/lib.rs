@@ -8,9 +8,15 @@
 //! [`Verified::authorize`] what they allow. docs/token.md has all of it for strangers. The seam to policies is [`Trust`].
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, fuzzing))]
+extern crate self as caxton_capabilities; // `cast` is a file of the tests, too.
+
 pub mod allow;
 pub mod authorize;
 pub mod cache;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/tokens/cast.rs"]
+pub mod cast;
 pub mod caveat;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]

@@ -79,6 +79,27 @@ pub enum TokenRefused {
     },
 }
 
+impl TokenRefused {
+    /// The word for the reason, the same in every implementation (docs/token.md).
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::Chain(ChainError::Empty) => "malformed",
+            Self::Chain(ChainError::Lifetime) => "lifetime",
+            Self::Chain(ChainError::Sealed { .. }) => "sealed",
+            Self::Chain(ChainError::Widened { .. }) => "widened",
+            Self::TrustDomain => "trust-domain",
+            Self::UnknownIssuer(_) => "unknown-issuer",
+            Self::IssuerExpired(_) => "issuer-expired",
+            Self::IssuerReach(_) => "issuer-reach",
+            Self::RevokedToken { .. } | Self::RevokedKey { .. } => "revoked",
+            Self::NotYet { .. } => "not-yet",
+            Self::Expired { .. } => "expired",
+            Self::Signature { .. } => "signature",
+        }
+    }
+}
+
 /// A token that counted when it was verified. Made by [`verify`] alone; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Verified(pub(crate) Arc<Chain>);
