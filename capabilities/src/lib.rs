@@ -16,7 +16,7 @@ pub mod authorize;
 pub mod cache;
 #[cfg(any(test, fuzzing))]
 #[path = "../tests/tokens/cast.rs"]
-pub mod cast;
+mod cast;
 pub mod caveat;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]

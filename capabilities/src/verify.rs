@@ -269,6 +269,18 @@ pub enum ProofRefused {
     Signature,
 }
 
+impl ProofRefused {
+    /// The word for the reason, the same in every implementation (docs/token.md).
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Stale => "stale",
+            Self::Signature => "signature",
+        }
+    }
+}
+
 impl Verified {
     /// Asks whether the token's holder made this presentation, for this context, about now. The proof counts until the
     /// presentation is a minute old. That `context` is said once is the caller's affair.

@@ -7,42 +7,42 @@ use caxton_capabilities::{
 };
 
 /// When the tokens of the cast begin, in seconds.
-pub const BEGIN: u64 = 1_800_000_000;
+pub(crate) const BEGIN: u64 = 1_800_000_000;
 /// When they end.
-pub const END: u64 = BEGIN + 3_600;
+pub(crate) const END: u64 = BEGIN + 3_600;
 /// The cluster.
-pub const DOMAIN: &str = "acme.example";
+pub(crate) const DOMAIN: &str = "acme.example";
 
 /// A moment.
-pub fn at(seconds: u64) -> Moment {
+pub(crate) fn at(seconds: u64) -> Moment {
     Moment::from_seconds(seconds).expect("before the year 9999")
 }
 
 /// An issuer's key, one for each seed.
-pub fn issuer(seed: u8) -> IssuerKey {
+pub(crate) fn issuer(seed: u8) -> IssuerKey {
     let mut secret = [seed; 64];
     secret[32..].fill(seed ^ 0xff);
     IssuerKey::from_secret(&secret).expect("any seed is a key")
 }
 
 /// A holder's key, one for each seed.
-pub fn holder(seed: u8) -> HolderKey {
+pub(crate) fn holder(seed: u8) -> HolderKey {
     HolderKey::from_secret(&[seed; 32])
 }
 
 /// The cluster's trust domain.
-pub fn domain() -> TrustDomain {
+pub(crate) fn domain() -> TrustDomain {
     DOMAIN.parse().expect("a trust domain")
 }
 
 /// Rights by their texts.
-pub fn rights(texts: &[&str]) -> Rights {
+pub(crate) fn rights(texts: &[&str]) -> Rights {
     let grants = texts.iter().map(|text| text.parse().expect("a grant"));
     Rights::try_new(grants).expect("one right or more")
 }
 
 /// Terms of a later block.
-pub fn terms(texts: &[&str], held_by: Option<&HolderKey>) -> Terms {
+pub(crate) fn terms(texts: &[&str], held_by: Option<&HolderKey>) -> Terms {
     Terms {
         subject: None,
         rights: rights(texts),
@@ -52,7 +52,7 @@ pub fn terms(texts: &[&str], held_by: Option<&HolderKey>) -> Terms {
 }
 
 /// Terms of a first block: an hour from [`BEGIN`].
-pub fn first(texts: &[&str], held_by: Option<&HolderKey>) -> Terms {
+pub(crate) fn first(texts: &[&str], held_by: Option<&HolderKey>) -> Terms {
     let mut terms = terms(texts, held_by);
     terms.caveats.not_before = Some(at(BEGIN));
     terms.caveats.expires = Some(at(END));
@@ -60,12 +60,12 @@ pub fn first(texts: &[&str], held_by: Option<&HolderKey>) -> Terms {
 }
 
 /// Issued by key 1, for the cast's cluster.
-pub fn issued(terms: Terms) -> Token {
+pub(crate) fn issued(terms: Terms) -> Token {
     Token::issue(&issuer(1), domain(), terms, [1; 16]).expect("terms that fit")
 }
 
 /// A token of so many blocks, each with a holder of its own (11, 12, …) and the same right.
-pub fn open(blocks: u8) -> Token {
+pub(crate) fn open(blocks: u8) -> Token {
     let texts = ["send acme/*"];
     let begun = issued(first(&texts, Some(&holder(11))));
     (1..blocks).fold(begun, |token, nth| {
@@ -76,7 +76,7 @@ pub fn open(blocks: u8) -> Token {
 }
 
 /// The same, with a last block that nobody holds.
-pub fn sealed(blocks: u8) -> Token {
+pub(crate) fn sealed(blocks: u8) -> Token {
     if blocks == 1 {
         return issued(first(&["send acme/*"], None));
     }
@@ -86,7 +86,7 @@ pub fn sealed(blocks: u8) -> Token {
 }
 
 /// Keys 1 (everything) and 2 (tenant `acme`) are believed until a day after [`BEGIN`].
-pub fn issuers() -> Issuers {
+pub(crate) fn issuers() -> Issuers {
     let until = at(BEGIN + 86_400);
     let tenant = "acme".parse().expect("a tenant");
     let all = [
@@ -98,17 +98,17 @@ pub fn issuers() -> Issuers {
 }
 
 /// Nothing was taken back.
-pub fn none_revoked() -> Revoked {
+pub(crate) fn none_revoked() -> Revoked {
     Revoked::default()
 }
 
 /// An audience.
-pub fn audience(text: &str) -> Audience {
+pub(crate) fn audience(text: &str) -> Audience {
     text.parse().expect("an audience")
 }
 
 /// A context that `node-a` asks.
-pub fn context(audience: &Audience) -> Context<'_> {
+pub(crate) fn context(audience: &Audience) -> Context<'_> {
     Context {
         audience,
         digest: [0xd1; 32],
@@ -116,7 +116,7 @@ pub fn context(audience: &Audience) -> Context<'_> {
 }
 
 /// A caveat of each kind.
-pub fn all_caveats() -> Caveats {
+pub(crate) fn all_caveats() -> Caveats {
     let performatives = ["request", "query"].map(|word| {
         let one: Performative = word.parse().expect("a performative");
         one
