@@ -1,38 +1,18 @@
 use super::*;
 use crate::{
-    cast::{all_caveats, first, holder, issued, open, sealed, terms},
+    cast::{all_caveats, first, full, holder, issued, open, sealed, terms},
     right::Action,
     token::Token,
 };
 
-/// A token with every field and every kind of pattern.
-fn full() -> Token {
-    let texts = [
-        "send *",
-        "deploy cluster",
-        "read node",
-        "operate operator:ann",
-        "kv acme/*",
-        "secret acme/one",
-        "tool acme#fetch",
-        "trace acme#log/*",
-        "issue acme#*",
-    ];
-    let mut one = first(&texts, Some(&holder(11)));
-    one.subject = "acme/one".parse().ok();
-    one.caveats = all_caveats();
-    let mut two = terms(&texts, Some(&holder(12)));
-    two.subject = "operator:ann".parse().ok();
-    let mut three = terms(&texts, None);
-    three.subject = "node".parse().ok();
-    let token = issued(one).attenuate(&holder(11), two, [2; 16]).unwrap();
-    token.attenuate(&holder(12), three, [3; 16]).unwrap()
-}
-
 #[test]
 fn every_field_survives() {
-    let token = full();
-    assert_eq!(Token::from_bytes(&token.to_bytes()), Ok(token));
+    let mut third = terms(&["send acme/one"], None);
+    third.subject = "node".parse().ok();
+    let open = open(2).attenuate(&holder(12), third, [3; 16]).unwrap();
+    for token in [full(), open] {
+        assert_eq!(Token::from_bytes(&token.to_bytes()), Ok(token));
+    }
 }
 
 #[test]

@@ -133,3 +133,26 @@ pub(crate) fn all_caveats() -> Caveats {
         conversation: "cnv_01h455vb4pex5vsknk084sn02q".parse().ok(),
     }
 }
+
+/// A token with every field and every kind of pattern.
+pub(crate) fn full() -> Token {
+    let texts = [
+        "send *",
+        "deploy cluster",
+        "read node",
+        "operate operator:ann",
+        "kv acme/*",
+        "secret acme/one",
+        "tool acme#fetch",
+        "trace acme#log/*",
+        "issue acme#*",
+    ];
+    let mut one = first(&texts, Some(&holder(11)));
+    one.subject = "operator:ann".parse().ok();
+    one.caveats = all_caveats();
+    let mut two = terms(&["send acme/*", "trace acme#log/*"], None);
+    two.subject = "acme/two".parse().ok();
+    two.caveats.bytes_max = Some(1_024);
+    let token = issued(one).attenuate(&holder(11), two, [2; 16]);
+    token.expect("narrower")
+}

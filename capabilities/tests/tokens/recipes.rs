@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cast::{
-        BEGIN, END, all_caveats, at, audience, context, domain, first, holder, issued, issuer,
-        open, sealed, terms,
+        BEGIN, END, all_caveats, at, audience, context, domain, first, full, holder, issued,
+        issuer, open, sealed, terms,
     },
     forge::{ISSUED, Pieces},
 };
@@ -43,32 +43,13 @@ fn shown(token: &Token, by: u8) -> Value {
     })
 }
 
-/// A token with every field, two blocks, and a request that keeps to all of it.
-fn full() -> (Token, Value) {
-    let texts = [
-        "send *",
-        "deploy cluster",
-        "read node",
-        "operate operator:ann",
-        "kv acme/*",
-        "secret acme/one",
-        "tool acme#fetch",
-        "trace acme#log/*",
-        "issue acme#*",
-    ];
-    let mut one = first(&texts, Some(&holder(11)));
-    one.subject = "operator:ann".parse().ok();
-    one.caveats = all_caveats();
-    let mut two = terms(&["send acme/*", "trace acme#log/*"], None);
-    two.subject = "acme/two".parse().ok();
-    two.caveats.bytes_max = Some(1_024);
-    let token = issued(one).attenuate(&holder(11), two, [2; 16]);
-    let request = json!({
+/// A request that keeps to all that [`full`] asks.
+fn asked_of_full() -> Value {
+    json!({
         "right": "trace acme#log/1", "now": BEGIN, "audience": ["acme/one", "node-b"],
         "presenter": "acme/two", "tenant": "acme", "performative": "query", "bytes": 1024,
         "conversation": "cnv_01h455vb4pex5vsknk084sn02q",
-    });
-    (token.expect("narrower"), request)
+    })
 }
 
 /// As many rights and audiences as there may be.
@@ -90,7 +71,7 @@ pub(crate) fn valid() -> Vec<Made> {
         rest["shown"] = shown(token, by);
         rest
     };
-    let (full, request) = full();
+    let (full, request) = (full(), asked_of_full());
     let by_tenant = Token::issue(
         &issuer(2),
         domain(),
@@ -459,7 +440,7 @@ pub(crate) fn refused() -> Vec<Made> {
 /// Tokens that count, and presentations or requests that do not keep to them.
 pub(crate) fn denied() -> Vec<Made> {
     let mut all = Vec::new();
-    let (full, request) = full();
+    let (full, request) = (full(), asked_of_full());
     let mut add = |class: &str, what: &str, change: Value| {
         let mut request = request.clone();
         for (name, value) in change.as_object().into_iter().flatten() {

@@ -15,7 +15,9 @@ use crate::{
     setting::verdict,
 };
 
-const FILES: [(&str, fn() -> Vec<Made>); 3] = [
+type Recipe = fn() -> Vec<Made>;
+
+const FILES: [(&str, Recipe); 3] = [
     ("valid", recipes::valid),
     ("refused", recipes::refused),
     ("denied", recipes::denied),
