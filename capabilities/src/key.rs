@@ -271,7 +271,7 @@ impl HolderPublic {
         })?;
         let key = VerifyingKey::from_bytes(array).map_err(|_what| KeyError::Point)?;
         // SECURITY: RFC 8032 libraries disagree about points in another form; none of them gets in.
-        if key.is_weak() || key.to_edwards().compress().as_bytes() != array {
+        if key.is_weak() || !is_reduced(array) {
             return Err(KeyError::Point);
         }
         Ok(Self(key))
@@ -296,6 +296,13 @@ impl HolderPublic {
         let signature = Signature::from_bytes(signature);
         self.0.verify_strict(message, &signature).is_ok()
     }
+}
+
+/// Whether `y` is below 2^255 - 19. Together with large order that is the one form of a point: the other form of
+/// `x = 0`, with its sign set, is of small order.
+fn is_reduced(bytes: &[u8; HOLDER_BYTES]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    *low < 0xed || middle.iter().any(|byte| *byte != 0xff) || high & 0x7f != 0x7f
 }
 
 macro_rules! public_text {

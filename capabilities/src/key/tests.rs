@@ -52,17 +52,29 @@ fn the_seeds_of_fips_204_make_the_keys_of_every_library() {
 
 #[test]
 fn points_of_small_order_and_in_another_form_are_no_keys() {
-    let mut one = [0; 32];
-    one[0] = 1; // The neutral element.
-    let mut order_four = [0; 32];
-    let mut not_reduced = [0xff; 32]; // y = p + 3, which some libraries read as 3.
-    not_reduced[0] = 0xf0;
-    not_reduced[31] = 0x7f;
-    for bytes in [one, order_four, not_reduced] {
-        assert_eq!(HolderPublic::from_bytes(&bytes), Err(KeyError::Point));
+    let point = |low: u8, middle: u8, high: u8| {
+        let mut bytes = [middle; 32];
+        (bytes[0], bytes[31]) = (low, high);
+        bytes
+    };
+    for (bytes, what) in [
+        (point(1, 0, 0), "the neutral element"),
+        (point(1, 0, 0x80), "the same with a sign"),
+        (point(0, 0, 0), "of order four"),
+        (point(2, 0, 0), "no point at all"),
+        (
+            point(0xf0, 0xff, 0x7f),
+            "y = p + 3, which some libraries read as 3",
+        ),
+        (point(0xf1, 0xff, 0xff), "y = p + 4, with a sign"),
+    ] {
+        assert_eq!(
+            HolderPublic::from_bytes(&bytes),
+            Err(KeyError::Point),
+            "{what}"
+        );
     }
-    order_four[0] = 2; // No point at all.
-    assert_eq!(HolderPublic::from_bytes(&order_four), Err(KeyError::Point));
+    assert!(HolderPublic::from_bytes(&point(3, 0, 0)).is_ok(), "y = 3");
     let wrong = KeyError::Length {
         expected: 32,
         bytes: 31,
