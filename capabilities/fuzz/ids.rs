@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use crate::id::{AgentId, ConversationId, MessageId, TraceId};
+use crate::id::{AgentId, ConversationId, MessageId, TokenId, TraceId};
 
 /// What was read is written as it came, and no id is taken for one of another kind.
 pub(crate) fn target(bytes: &[u8]) -> bool {
@@ -13,6 +13,7 @@ pub(crate) fn target(bytes: &[u8]) -> bool {
         same::<AgentId>(text),
         same::<MessageId>(text),
         same::<ConversationId>(text),
+        same::<TokenId>(text),
         same::<TraceId>(text),
     ];
     let fits = kinds.into_iter().filter(|is| *is).count();

@@ -6,6 +6,7 @@ mod ids;
 mod names;
 #[cfg(test)]
 mod smoke;
+mod tokens;
 
 /// Names, addresses and principals.
 pub fn names(bytes: &[u8]) -> bool {
@@ -15,6 +16,11 @@ pub fn names(bytes: &[u8]) -> bool {
 /// Ids of every kind.
 pub fn ids(bytes: &[u8]) -> bool {
     ids::target(bytes)
+}
+
+/// Capability tokens: their bytes, and whether they count.
+pub fn tokens(bytes: &[u8]) -> bool {
+    tokens::target(bytes)
 }
 
 #[cfg(test)]
@@ -41,5 +47,10 @@ mod tests {
     #[test]
     fn any_text_is_an_id_of_one_kind_or_none() {
         smoke(FOLDER, "ids", ids);
+    }
+
+    #[test]
+    fn any_bytes_are_a_token_in_its_one_form_or_none_and_count_only_if_issued() {
+        smoke(FOLDER, "tokens", tokens);
     }
 }

@@ -348,6 +348,10 @@ id!(
     /// One conversation: the messages that belong together.
     ConversationId, "cnv"
 );
+id!(
+    /// One capability token: a hash of its last block and of all before, so nobody can choose it.
+    TokenId, "tok"
+);
 
 /// A W3C trace id: 16 bytes, shown as 32 hexadecimal digits, never all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

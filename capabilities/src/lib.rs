@@ -1,27 +1,65 @@
-//! Who may do what: names and ids that are parsed once and then trusted, rights, policies, and the
-//! permit that only [`authorize`](Trust::authorize) can make.
+//! Who may do what: names and ids that are parsed once and then trusted, rights, policies, the permit that only
+//! [`authorize`](Trust::authorize) can make, and capability tokens.
 //!
 //! Pure: no clock, no socket, no file and no random number is read here, so that authority can be
-//! proven in a unit test. Signed capability tokens will join it; the seam is [`Trust`].
+//! proven in a unit test. (aws-lc hedges ML-DSA signatures with randomness of its own: see [`key`].)
+//!
+//! Tokens: [`token`] makes, reads and narrows them, [`verify`](verify::verify) says which count for whom, and
+//! [`Verified::authorize`] what they allow. docs/token.md has all of it for strangers. The seam to policies is [`Trust`].
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, fuzzing))]
+extern crate self as caxton_capabilities; // `cast` is a file of the tests, too.
+
+pub mod allow;
 pub mod authorize;
+pub mod cache;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/tokens/cast.rs"]
+mod cast;
+pub mod caveat;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
+pub mod grant;
 pub mod id;
+pub mod issuers;
+pub mod key;
+pub mod moment;
+mod narrow;
 pub mod policy;
+pub mod present;
 pub mod request;
 pub mod right;
+pub mod terms;
+mod text;
+pub mod token;
+mod transcript;
+pub mod verify;
+mod wire;
 
+pub use allow::{Allowed, DeniedReason, Limit, Request, TokenDenied};
 pub use authorize::{Denied, Permit, Trust};
+pub use cache::{TokenCache, TokenDigest};
+pub use caveat::{Audience, Audiences, CaveatError, Caveats, Performative, Performatives, Rate};
+pub use grant::{Grant, Pattern, Prefix};
 pub use id::{
     Address, AgentId, ConversationId, MessageId, Name, ParseIdError, ParseNameError, Principal,
-    TenantId, TraceId,
+    TenantId, TokenId, TraceId,
 };
+pub use issuers::{Issuer, Issuers, IssuersError, Revoked};
+pub use key::{HolderKey, HolderPublic, IssuerKey, IssuerPublic, KeyError, KeyId, SignError};
+pub use moment::Moment;
+pub use narrow::{ChainError, LIFETIME_SECONDS_MAX, Widening};
 pub use policy::{Decision, PolicySet, Rule};
+pub use present::{Context, Presentation, PresentationError};
 pub use request::{
     Destination, Device, Policies, PolicyAction, PolicyContext, PolicyPrincipal, PolicyRequest,
     PolicyResource, PrincipalFacts, PrincipalId, ResourceId, Role, RuleName, Ruling,
 };
-pub use right::{Action, Resource, Right};
+pub use right::{Action, ParseRightError, Resource, Right, ThingName};
+pub use terms::{Block, Origin, Rights, Terms, TermsError, TrustDomain};
+pub use text::TextError;
+pub use token::{MakeError, Token};
+pub use verify::{Proof, ProofRefused, TokenRefused, Verified};
+pub use wire::{BLOCKS_MAX, TOKEN_BYTES_MAX, TOKEN_PREFIX, WireError};
