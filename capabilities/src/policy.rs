@@ -1,12 +1,13 @@
 //! A policy set and its decisions. No rule means deny; forbid beats permit.
 //!
 //! Thin on purpose: rules know owners, tenants and answers, which is what a node with one operator
-//! needs. Cedar takes the place of [`Rule`] later; the rest of the system sees only [`Decision`].
+//! needs. `caxton-policy` decides the same and more with Cedar, behind the seam [`Policies`] that this set serves too.
 
 use std::sync::Arc;
 
 use crate::{
     id::{Name, Principal},
+    request::{Policies, PolicyAction, PolicyRequest, PrincipalId, ResourceId, Ruling},
     right::{Action, Resource, Right},
 };
 
@@ -110,9 +111,51 @@ impl PolicySet {
     }
 }
 
+impl Policies for PolicySet {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Knows today's principals, actions and resources; permits nothing else.
+    fn decide(&self, request: &PolicyRequest) -> Ruling {
+        let (Some(principal), Some(right)) = (narrow_principal(request), narrow_right(request))
+        else {
+            return Ruling::NoRule;
+        };
+        match Self::decide(self, &principal, &right) {
+            Decision::Permit { rule } => Ruling::Permit([rule.into()].into()),
+            Decision::Deny => Ruling::NoRule,
+        }
+    }
+}
+
+fn narrow_principal(request: &PolicyRequest) -> Option<Principal> {
+    match &request.principal.id {
+        PrincipalId::Agent(address) => Some(Principal::Agent(address.clone())),
+        PrincipalId::Operator(name) => Some(Principal::Operator(name.clone())),
+        PrincipalId::Node => Some(Principal::Node),
+        PrincipalId::ApiKey(_) => None,
+    }
+}
+
+fn narrow_right(request: &PolicyRequest) -> Option<Right> {
+    let action = [Action::Send, Action::Deploy, Action::Read, Action::Operate]
+        .into_iter()
+        .find(|action| PolicyAction::from(*action) == request.action)?;
+    let resource = match &request.resource.id {
+        ResourceId::Agent(address) => Resource::Agent(address.clone()),
+        ResourceId::Tenant(tenant) => Resource::Tenant(tenant.clone()),
+        ResourceId::Operator(name) => Resource::Operator(name.clone()),
+        ResourceId::Node(None) => Resource::Node,
+        _ => return None,
+    };
+    Some(Right::new(action, resource))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{PolicyContext, PolicyPrincipal, PolicyResource};
 
     fn check(principal: &str, action: Action, resource: Resource, expected: Option<&'static str>) {
         let set = PolicySet::owner_only("admin".parse().unwrap());
@@ -175,5 +218,37 @@ mod tests {
             set.decide(&"operator:admin".parse().unwrap(), &right),
             Decision::Deny
         );
+    }
+
+    fn ruling(principal: PolicyPrincipal, action: PolicyAction, id: ResourceId) -> Ruling {
+        let set = PolicySet::owner_only("admin".parse().unwrap());
+        let request = PolicyRequest {
+            principal,
+            action,
+            resource: PolicyResource::new(id),
+            context: PolicyContext::default(),
+        };
+        Policies::decide(&set, &request)
+    }
+
+    fn admin() -> PolicyPrincipal {
+        PolicyPrincipal::new(PrincipalId::Operator("admin".parse().unwrap()))
+    }
+
+    #[test]
+    fn todays_set_answers_through_the_seam_and_permits_nothing_it_does_not_know() {
+        let yes = ruling(admin(), PolicyAction::Operate, ResourceId::Node(None));
+        assert_eq!(yes, Ruling::Permit(["builtin/owner".into()].into()));
+        for (principal, action, id) in [
+            (admin(), PolicyAction::Freeze, ResourceId::Node(None)),
+            (admin(), PolicyAction::Read, ResourceId::Cluster),
+            (
+                PolicyPrincipal::new(PrincipalId::ApiKey("admin".parse().unwrap())),
+                PolicyAction::Read,
+                ResourceId::Node(None),
+            ),
+        ] {
+            assert_eq!(ruling(principal, action, id), Ruling::NoRule);
+        }
     }
 }

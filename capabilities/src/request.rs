@@ -14,7 +14,6 @@ use std::{
 
 use crate::{
     id::{Address, Name, Principal, TenantId},
-    policy::{Decision, PolicySet},
     right::{Action, Resource, Right},
 };
 
@@ -415,82 +414,9 @@ impl Ruling {
     }
 }
 
-impl Policies for PolicySet {
-    fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Knows today's principals, actions and resources; permits nothing else.
-    fn decide(&self, request: &PolicyRequest) -> Ruling {
-        let (Some(principal), Some(right)) = (narrow_principal(request), narrow_right(request))
-        else {
-            return Ruling::NoRule;
-        };
-        match Self::decide(self, &principal, &right) {
-            Decision::Permit { rule } => Ruling::Permit([rule.into()].into()),
-            Decision::Deny => Ruling::NoRule,
-        }
-    }
-}
-
-fn narrow_principal(request: &PolicyRequest) -> Option<Principal> {
-    match &request.principal.id {
-        PrincipalId::Agent(address) => Some(Principal::Agent(address.clone())),
-        PrincipalId::Operator(name) => Some(Principal::Operator(name.clone())),
-        PrincipalId::Node => Some(Principal::Node),
-        PrincipalId::ApiKey(_) => None,
-    }
-}
-
-fn narrow_right(request: &PolicyRequest) -> Option<Right> {
-    let action = [Action::Send, Action::Deploy, Action::Read, Action::Operate]
-        .into_iter()
-        .find(|action| PolicyAction::from(*action) == request.action)?;
-    let resource = match &request.resource.id {
-        ResourceId::Agent(address) => Resource::Agent(address.clone()),
-        ResourceId::Tenant(tenant) => Resource::Tenant(tenant.clone()),
-        ResourceId::Operator(name) => Resource::Operator(name.clone()),
-        ResourceId::Node(None) => Resource::Node,
-        _ => return None,
-    };
-    Some(Right::new(action, resource))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ruling(principal: PolicyPrincipal, action: PolicyAction, id: ResourceId) -> Ruling {
-        let set = PolicySet::owner_only("admin".parse().unwrap());
-        let request = PolicyRequest {
-            principal,
-            action,
-            resource: PolicyResource::new(id),
-            context: PolicyContext::default(),
-        };
-        Policies::decide(&set, &request)
-    }
-
-    fn admin() -> PolicyPrincipal {
-        PolicyPrincipal::new(PrincipalId::Operator("admin".parse().unwrap()))
-    }
-
-    #[test]
-    fn todays_set_answers_through_the_seam_and_permits_nothing_it_does_not_know() {
-        let yes = ruling(admin(), PolicyAction::Operate, ResourceId::Node(None));
-        assert_eq!(yes, Ruling::Permit(["builtin/owner".into()].into()));
-        for (principal, action, id) in [
-            (admin(), PolicyAction::Freeze, ResourceId::Node(None)),
-            (admin(), PolicyAction::Read, ResourceId::Cluster),
-            (
-                PolicyPrincipal::new(PrincipalId::ApiKey("admin".parse().unwrap())),
-                PolicyAction::Read,
-                ResourceId::Node(None),
-            ),
-        ] {
-            assert_eq!(ruling(principal, action, id), Ruling::NoRule);
-        }
-    }
 
     #[test]
     fn what_is_shown_to_who_asked_names_no_rule() {
