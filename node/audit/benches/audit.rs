@@ -42,10 +42,11 @@ fn event(number: u64) -> Event {
     event
 }
 
-fn quantile(times: &mut [Duration], at: f64) -> f64 {
+/// In µs; `percent` of the times are below it.
+fn quantile(times: &mut [Duration], percent: usize) -> f64 {
     times.sort_unstable();
-    let place = (times.len() as f64 * at) as usize;
-    times[place.min(times.len() - 1)].as_secs_f64() * 1e6
+    let time = times.get((times.len() * percent / 100).min(times.len() - 1));
+    time.map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }
 
 /// Runs for some seconds; p50 and p99 in µs, and how many events a second.
@@ -57,7 +58,7 @@ fn run(batch: u64, mut once: impl FnMut()) -> (f64, f64, f64) {
         times.push(started.elapsed());
     }
     let rate = (times.len() as u64 * batch) as f64 / begun.elapsed().as_secs_f64();
-    (quantile(&mut times, 0.5), quantile(&mut times, 0.99), rate)
+    (quantile(&mut times, 50), quantile(&mut times, 99), rate)
 }
 
 fn main() {
@@ -112,7 +113,9 @@ fn row(parent: &Path, batch: u64) {
     let key = AuditKey::from_seed(origin.as_str(), KeyKind::Log, &[7; 32]).unwrap();
     let verifier = key.verifier();
     let (mut log, _) = Log::open(&folder.path().join("log"), &origin, key).unwrap();
-    let (p50, p99, rate) = run(batch, || drop(log.append(&events).unwrap()));
+    let (p50, p99, rate) = run(batch, || {
+        log.append(&events).unwrap();
+    });
     println!(
         "| {batch} | {rate:.0} | {p50:.0} µs | {p99:.0} µs | one flush {bare:.0} µs (p99 {bare99:.0}), two {double:.0} µs | {:.2}, {:.2} |",
         p50 / bare,
