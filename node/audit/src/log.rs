@@ -305,7 +305,9 @@ impl Log {
                 "no cosignature of this checkpoint by that witness",
             )
         };
-        let more = checkpoint
+        let ours = Some(checkpoint).filter(|signed| signed.checkpoint().origin == self.origin);
+        let more = ours
+            .ok_or_else(wrong)?
             .with_cosignature(line, witness)
             .ok_or_else(wrong)?;
         self.disk

@@ -43,6 +43,8 @@ pub struct Terms<'a> {
     pub witnesses: &'a [VerifierKey],
     /// How many of them must have cosigned.
     pub witnesses_needed: usize,
+    /// A process appends to the log meanwhile, so what follows the last checkpoint is not looked at.
+    pub growing: bool,
 }
 
 impl<'a> Terms<'a> {
@@ -54,6 +56,7 @@ impl<'a> Terms<'a> {
             older: None,
             witnesses: &[],
             witnesses_needed: 0,
+            growing: false,
         }
     }
 }
@@ -80,17 +83,15 @@ impl From<&SignedCheckpoint> for Point {
 /// The folder or one of its files cannot be read at all, which says nothing of the log.
 pub fn verify(folder: &Path, terms: &Terms<'_>) -> io::Result<Report> {
     let mut report = Report::default();
-    let mut points = signed_points(
-        &read(&folder.join(CHECKPOINTS), 2 * CHECKPOINTS_BYTES_MAX)?,
-        terms.key,
-        &mut report,
-    );
+    // First, or a log that grows could show a cosigned checkpoint newer than its own.
+    let cosigned = read(&folder.join(COSIGNED), as_u64(NOTE_BYTES_MAX))?;
+    let checkpoints = read(&folder.join(CHECKPOINTS), 2 * CHECKPOINTS_BYTES_MAX)?;
+    let mut points = signed_points(&checkpoints, terms, &mut report);
     let newest = points.iter().map(|point| point.size).max();
     if newest.is_none() {
         report.add(What::Checkpoint, None, "no checkpoint of this log's key");
         return Ok(report);
     }
-    let cosigned = read(&folder.join(COSIGNED), as_u64(NOTE_BYTES_MAX))?;
     let cosigned = if cosigned.is_empty() {
         None
     } else {
@@ -134,6 +135,7 @@ pub fn verify(folder: &Path, terms: &Terms<'_>) -> io::Result<Report> {
             folder,
             File::open(folder.join(TREE)).ok(),
             &points,
+            terms.growing,
             &mut report,
         )
         .run()?;
@@ -142,12 +144,12 @@ pub fn verify(folder: &Path, terms: &Terms<'_>) -> io::Result<Report> {
 }
 
 /// The checkpoints of a file; what is none is told.
-fn signed_points(bytes: &[u8], key: &VerifierKey, report: &mut Report) -> Vec<Point> {
+fn signed_points(bytes: &[u8], terms: &Terms<'_>, report: &mut Report) -> Vec<Point> {
     let (notes, partial) = records::split(bytes);
     let mut points = Vec::new();
     let mut size = 0;
     for (number, note) in notes.iter().enumerate() {
-        match SignedCheckpoint::open(note, key) {
+        match SignedCheckpoint::open(note, terms.key) {
             Ok(signed) => {
                 let point = Point::from(&signed);
                 if point.size < size {
@@ -167,7 +169,7 @@ fn signed_points(bytes: &[u8], key: &VerifierKey, report: &mut Report) -> Vec<Po
             ),
         }
     }
-    if !partial.is_empty() {
+    if !partial.is_empty() && !terms.growing {
         report.add(
             What::Checkpoint,
             Some(size),

@@ -83,6 +83,7 @@ impl Witness {
     }
 
     /// The line that cosigns `note`, which the log `log` signed, when `proof` leads from what was seen to it.
+    /// A log that it sees for the first time is believed as it is.
     ///
     /// # Errors
     /// Anything but a continuation of what was seen.

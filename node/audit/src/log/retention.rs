@@ -5,7 +5,11 @@
 //! verifier, and a run that a crash cut off is finished when the log is opened. What exporters did not fetch
 //! in time is gone; their cursors meet tombstones.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, BufReader},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,11 +19,13 @@ use crate::{
     event::{Event, EventType, Timestamp},
     merkle::Hash,
     reader::Reader,
-    segment::{Line, SegmentError, file_name, header, list},
+    segment::{Line, Lines, SegmentError, file_name, header, list},
     walk::{Walk, WalkError},
 };
 
 const INTENT: &str = "retention";
+/// What is written of a segment at a time.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// A run of erasing that was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,27 +193,52 @@ impl Log {
         Ok(self.disk.sync_folder(&self.folder)?)
     }
 
+    /// Replaces a segment line by line: it is too large to be held twice.
     fn erase_in(&self, first: u64, intent: Intent) -> Result<(), ExpireError> {
-        let name = file_name(first);
-        let source = fs::read(self.folder.join(&name))?; // As large as a segment and a batch.
+        if !self.each_line(first, |sequence, line| {
+            intent.tombstone(sequence, line).map(|made| made.is_some())
+        })? {
+            return Ok(());
+        }
+        let path = self.folder.join(file_name(first));
+        let fresh = self.folder.join(format!("{}.new", file_name(first)));
+        let mut file = self.disk.open(&fresh, true)?;
         let mut made = header(first).into_bytes();
-        let mut changed = false;
-        let lines = source
-            .strip_prefix(made.as_slice())
-            .and_then(|lines| lines.strip_suffix(b"\n"));
-        let lines = lines.ok_or(ExpireError::Line { sequence: first })?;
-        for (sequence, bytes) in (first..).zip(lines.split(|byte| *byte == b'\n')) {
-            let tombstone = intent.tombstone(sequence, bytes)?;
-            changed |= tombstone.is_some();
+        self.each_line(first, |sequence, line| {
+            let tombstone = intent.tombstone(sequence, line)?;
             made.extend_from_slice(
-                &tombstone.map_or_else(|| bytes.to_vec(), |line| line.to_bytes()),
+                &tombstone.map_or_else(|| line.to_vec(), |line| line.to_bytes()),
             );
             made.push(b'\n');
+            if made.len() >= CHUNK_BYTES {
+                file.append(&made)?;
+                made.clear();
+            }
+            Ok(false)
+        })?;
+        file.append(&made)?;
+        file.sync()?;
+        self.disk.rename(&fresh, &path)?;
+        Ok(self.disk.sync_folder(&self.folder)?)
+    }
+
+    /// Looks at the lines of a segment, up to one of which it is said that it is enough; whether there was one.
+    fn each_line(
+        &self,
+        first: u64,
+        mut look: impl FnMut(u64, &[u8]) -> Result<bool, ExpireError>,
+    ) -> Result<bool, ExpireError> {
+        let broken = |sequence| ExpireError::Line { sequence };
+        let source = BufReader::new(File::open(self.folder.join(file_name(first)))?);
+        let mut lines = Lines::open(source, first).map_err(|_not_a_segment| broken(first))?;
+        for sequence in first.. {
+            match lines.next_bytes().map_err(|_not_a_line| broken(sequence))? {
+                Some(bytes) if look(sequence, &bytes)? => return Ok(true),
+                Some(_) => {}
+                None => break,
+            }
         }
-        if changed {
-            self.disk.replace(&self.folder, &name, &made)?;
-        }
-        Ok(())
+        Ok(false)
     }
 
     /// Whether the event of a run is in the log.

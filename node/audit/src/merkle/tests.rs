@@ -178,6 +178,30 @@ proptest! {
 }
 
 #[test]
+fn a_proof_is_believed_for_its_own_sizes_and_roots_alone() {
+    let leaves = many(8);
+    let (_, stored) = grown(&leaves);
+    let mut prover = Prover(read(&stored));
+    let (four, path) = (prover.root(4).unwrap(), prover.inclusion(0, 4).unwrap());
+    let leaf = leaf_hash(&leaves[0]);
+    assert!(is_included(&leaf, 0, 4, &four, &path));
+    assert!(!is_included(&leaf, 0, 8, &four, &path), "of a larger tree");
+    let (six, eight) = (prover.root(6).unwrap(), prover.root(8).unwrap());
+    let path = prover.consistency(6, 8).unwrap();
+    assert!(is_consistent(6, &six, 8, &eight, &path));
+    assert!(
+        !is_consistent(6, &four, 8, &eight, &path),
+        "another beginning"
+    );
+    assert!(!is_consistent(6, &six, 8, &four, &path), "another end");
+    assert!(
+        !is_consistent(0, &six, 8, &eight, &[]),
+        "nothing has one root"
+    );
+    assert!(!is_consistent(0, &six, 0, &six, &[]));
+}
+
+#[test]
 fn their_verifier_believes_our_proofs() {
     let leaves = many(77);
     let (frontier, stored) = grown(&leaves);

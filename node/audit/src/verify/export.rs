@@ -96,7 +96,7 @@ pub fn verify_export(
         runs.line(sequence, &line, &mut report);
         frontier.push(line.leaf(), |_| {});
     }
-    runs.end(&mut report);
+    runs.end(None, &mut report);
     let size = frontier.size();
     if size < point.size {
         report.add(

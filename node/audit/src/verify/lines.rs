@@ -39,6 +39,7 @@ pub(crate) struct Lines<'a> {
     /// Whether the stored tree was as the lines make it, so far.
     tree_agrees: bool,
     points: &'a [Point],
+    growing: bool,
     report: &'a mut Report,
     frontier: Frontier,
     runs: Runs,
@@ -52,6 +53,7 @@ impl<'a> Lines<'a> {
         folder: &'a Path,
         tree: Option<File>,
         points: &'a [Point],
+        growing: bool,
         report: &'a mut Report,
     ) -> Self {
         let tree = tree.map(BufReader::new);
@@ -60,6 +62,7 @@ impl<'a> Lines<'a> {
             tree,
             tree_agrees: true,
             points,
+            growing,
             report,
             frontier: Frontier::default(),
             runs: Runs::default(),
@@ -109,8 +112,9 @@ impl<'a> Lines<'a> {
             self.report.push(finding);
             return Ok(());
         }
-        self.runs.end(self.report);
-        if let Some(error) = stopped {
+        self.runs
+            .end(self.growing.then_some(self.frontier.size()), self.report);
+        if let Some(error) = stopped.filter(|_| !self.growing) {
             let size = self.frontier.size();
             return self.stop(error, size);
         }
@@ -340,10 +344,10 @@ impl<'a> Lines<'a> {
         let mut lines = as_u64(self.ahead.len());
         self.ahead.clear();
         let mut stopped = None;
-        while self.met(walk, &mut stopped).is_some() {
+        while !self.growing && self.met(walk, &mut stopped).is_some() {
             lines += 1;
         }
-        if lines > 0 {
+        if lines > 0 && !self.growing {
             let finding = self.finding(
                 What::Unsigned,
                 size,
@@ -362,11 +366,9 @@ impl<'a> Lines<'a> {
                 detail,
                 ..finding
             });
-        } else if self
-            .tree
-            .as_ref()
-            .is_some_and(|tree| tree_length(tree) != stored_count(size) * as_u64(HASH_BYTES))
-        {
+        } else if self.tree.as_ref().is_some_and(|tree| {
+            !self.growing && tree_length(tree) != stored_count(size) * as_u64(HASH_BYTES)
+        }) {
             let finding = self.finding(
                 What::Tree,
                 size,

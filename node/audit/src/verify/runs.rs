@@ -50,8 +50,10 @@ impl Runs {
         }
     }
 
-    pub(crate) fn end(&mut self, report: &mut Report) {
-        if let Some(run) = self.open.keys().next().copied() {
+    /// No line is left; the events of runs from `unread` on were not read.
+    pub(crate) fn end(&mut self, unread: Option<u64>, report: &mut Report) {
+        let told = |run: &u64| unread.is_none_or(|unread| *run < unread);
+        if let Some(run) = self.open.keys().copied().find(told) {
             self.wrong(run, report);
         }
     }

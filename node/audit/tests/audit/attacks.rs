@@ -134,6 +134,30 @@ fn lines_after_the_last_checkpoint_are_found_unsigned() {
     }
 }
 
+#[test]
+fn of_a_log_that_grows_what_is_signed_is_looked_at_and_what_follows_is_not() {
+    for subject in subjects() {
+        let last = subject.segments().len() - 1;
+        subject.rewrite(last, |lines| lines.push(event(99).to_line()));
+        let notes = subject.path().join("checkpoints");
+        fs::write(&notes, fs::read_to_string(&notes).unwrap() + "caxton.test").unwrap();
+        let verifier = key().verifier();
+        let terms = Terms {
+            growing: true,
+            ..Terms::new(&verifier)
+        };
+        let report = verify(subject.path(), &terms).unwrap();
+        assert_eq!(
+            (report.verdict, report.lines),
+            (Standing::Ok, 32),
+            "{report:?}"
+        );
+        subject.rewrite(0, |lines| lines[5] = lines[5].replace("acme", "evil"));
+        let report = verify(subject.path(), &terms).unwrap();
+        assert_eq!(report.findings[0].what, What::Edited);
+    }
+}
+
 /// Somebody who knows the format makes the stored tree fit the lines that were altered.
 #[test]
 fn an_edit_with_the_stored_tree_made_to_fit_is_found_between_its_checkpoints() {

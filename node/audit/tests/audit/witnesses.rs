@@ -233,6 +233,31 @@ fn the_verifier_counts_witnesses_by_their_keys() {
 }
 
 #[test]
+fn a_log_keeps_no_cosignature_of_another_log_or_by_another_witness() {
+    let subject = Subject::new(&[3], 1 << 20);
+    let mut log = subject.open(1 << 20);
+    let (one, two) = (witness("w-1", 3), witness("w-2", 4));
+    let foreign = AuditKey::from_seed("x/node/y/audit", KeyKind::Log, &[5; 32]).unwrap();
+    let mut theirs = log.checkpoint().checkpoint().clone();
+    theirs.origin = "x/node/y/audit".parse().unwrap();
+    for (checkpoint, key_of_log) in [
+        (theirs.sign(&foreign), &foreign),
+        (log.checkpoint().clone(), &key()),
+    ] {
+        let note = checkpoint.note();
+        let line = Witness::default()
+            .cosign(note.as_bytes(), &key_of_log.verifier(), &[], &one, 9)
+            .unwrap();
+        assert!(
+            log.keep_cosignature(&checkpoint, &line, &two.verifier())
+                .is_err()
+        );
+        let kept = log.keep_cosignature(&checkpoint, &line, &one.verifier());
+        assert_eq!(kept.is_ok(), key_of_log.name() == origin().as_str());
+    }
+}
+
+#[test]
 fn what_a_witness_remembers_survives_being_written_down() {
     let subject = Subject::new(&[3], 1 << 20);
     let note = subject.open(1 << 20).checkpoint().note();
