@@ -341,19 +341,18 @@ impl<'a> Lines<'a> {
     /// What follows the last checkpoint.
     fn rest(mut self, walk: &mut Walk) -> io::Result<()> {
         let size = self.frontier.size();
-        let mut lines = as_u64(self.ahead.len());
-        self.ahead.clear();
         let mut stopped = None;
-        while !self.growing && self.met(walk, &mut stopped).is_some() {
-            lines += 1;
-        }
-        if lines > 0 && !self.growing {
-            let finding = self.finding(
-                What::Unsigned,
-                size,
-                &format!("`{lines}` lines follow the last checkpoint"),
-            );
-            self.report.push(finding);
+        if !self.growing {
+            let mut lines = as_u64(self.ahead.len());
+            self.ahead.clear();
+            while self.met(walk, &mut stopped).is_some() {
+                lines += 1;
+            }
+            if lines > 0 {
+                let detail = format!("`{lines}` lines follow the last checkpoint");
+                let finding = self.finding(What::Unsigned, size, &detail);
+                self.report.push(finding);
+            }
         }
         if let Some(error) = stopped {
             return self.stop(error, size);
