@@ -141,7 +141,7 @@ fn narrow_principal(request: &PolicyRequest) -> Option<Principal> {
 fn narrow_right(request: &PolicyRequest) -> Option<Right> {
     let action = [Action::Send, Action::Deploy, Action::Read, Action::Operate]
         .into_iter()
-        .find(|action| PolicyAction::from(*action) == request.action)?;
+        .find(|action| PolicyAction::of(*action) == Some(request.action))?;
     let resource = match &request.resource.id {
         ResourceId::Agent(address) => Resource::Agent(address.clone()),
         ResourceId::Tenant(tenant) => Resource::Tenant(tenant.clone()),

@@ -40,15 +40,16 @@ pub struct PolicyRequest {
 }
 
 impl PolicyRequest {
-    /// A right of today's kind, asked for at `now`, with no further facts.
+    /// A right, asked for at `now`, with no further facts. None where policies have no word for it yet, as for the
+    /// things that tokens alone speak of: what cannot be asked is denied.
     #[must_use]
-    pub fn of(principal: &Principal, right: &Right, now: SystemTime) -> Self {
-        Self {
+    pub fn of(principal: &Principal, right: &Right, now: SystemTime) -> Option<Self> {
+        Some(Self {
             principal: PolicyPrincipal::of(principal),
-            action: right.action.into(),
-            resource: PolicyResource::of(&right.resource),
+            action: PolicyAction::of(right.action)?,
+            resource: PolicyResource::of(&right.resource)?,
             context: PolicyContext::at(now),
-        }
+        })
     }
 }
 
@@ -129,13 +130,18 @@ words! {
     }
 }
 
-impl From<Action> for PolicyAction {
-    fn from(action: Action) -> Self {
+impl PolicyAction {
+    /// The word of policies for the action of a right, where they have one.
+    #[must_use]
+    pub const fn of(action: Action) -> Option<Self> {
         match action {
-            Action::Send => Self::Send,
-            Action::Deploy => Self::Deploy,
-            Action::Read => Self::Read,
-            Action::Operate => Self::Operate,
+            Action::Send => Some(Self::Send),
+            Action::Deploy => Some(Self::Deploy),
+            Action::Read => Some(Self::Read),
+            Action::Operate => Some(Self::Operate),
+            Action::Trace => Some(Self::Trace),
+            Action::Issue => Some(Self::TokenCreate),
+            Action::Kv | Action::Secret | Action::Tool => None,
         }
     }
 }
@@ -277,15 +283,17 @@ impl PolicyResource {
         }
     }
 
-    /// A resource of today's kind.
+    /// The resource of a right, where policies have a word for it.
     #[must_use]
-    pub fn of(resource: &Resource) -> Self {
-        Self::new(match resource {
+    pub fn of(resource: &Resource) -> Option<Self> {
+        Some(Self::new(match resource {
             Resource::Agent(address) => ResourceId::Agent(address.clone()),
             Resource::Tenant(tenant) => ResourceId::Tenant(tenant.clone()),
             Resource::Operator(name) => ResourceId::Operator(name.clone()),
             Resource::Node => ResourceId::Node(None),
-        })
+            Resource::Cluster => ResourceId::Cluster,
+            Resource::Thing(..) => return None,
+        }))
     }
 
     /// The tenant that it belongs to.

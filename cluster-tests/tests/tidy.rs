@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("node/pki", &[]),
     ("node/mesh", &["caxton-pki"]),
     ("node/pkcs11", &["caxton-pki"]),
+    ("node/audit", &[]),
     (
         "node",
         &[
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "caxton-sandbox",
             "caxton-actors",
             "caxton-api",
+            "caxton-audit",
             "caxton-mesh",
             "caxton-pki",
         ],
@@ -98,6 +100,16 @@ const NEVER: &[(&str, &[&str])] = &[
         &[
             "tokio",
             "std::fs",
+            "TcpStream",
+            "UdpSocket",
+            "SystemTime::now",
+            "Instant::now",
+        ],
+    ),
+    (
+        "node/audit/src",
+        &[
+            "tokio",
             "TcpStream",
             "UdpSocket",
             "SystemTime::now",

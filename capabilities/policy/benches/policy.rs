@@ -59,6 +59,7 @@ fn requests(count: usize) -> Vec<PolicyRequest> {
             &right,
             SystemTime::UNIX_EPOCH,
         )
+        .unwrap()
     };
     (0..count).map(request).collect()
 }

@@ -56,7 +56,8 @@ pub(crate) fn document(bytes: &[u8]) -> bool {
         for receiver in ["acme/one", "beta/two", "operator:ada", "node"] {
             let right = Right::send(&receiver.parse().expect("a principal"));
             let principal = principal.parse().expect("a principal");
-            let asked = PolicyRequest::of(&principal, &right, std::time::UNIX_EPOCH);
+            let asked = PolicyRequest::of(&principal, &right, std::time::UNIX_EPOCH)
+                .expect("policies know sending");
             let expected = engine.decide_by_cedar_alone(&asked);
             assert_eq!(engine.decide(&asked), expected);
             assert_eq!(engine.decide(&asked), expected);

@@ -179,7 +179,7 @@ mod tests {
     fn request(at_ms: u64, id: &str) -> PolicyRequest {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
         let right = caxton_capabilities::Right::send(&"acme/two".parse().unwrap());
-        let mut request = PolicyRequest::of(&"acme/one".parse().unwrap(), &right, now);
+        let mut request = PolicyRequest::of(&"acme/one".parse().unwrap(), &right, now).unwrap();
         request.resource = PolicyResource::new(ResourceId::Agent(id.parse().unwrap()));
         request
     }

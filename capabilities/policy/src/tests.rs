@@ -85,7 +85,7 @@ fn the_built_in_set_decides_as_the_set_before_it_for_everyone_there_was() {
         for resource in &everything {
             for action in [Action::Send, Action::Deploy, Action::Read, Action::Operate] {
                 let right = Right::new(action, resource.clone());
-                let asked = PolicyRequest::of(principal, &right, SystemTime::UNIX_EPOCH);
+                let asked = PolicyRequest::of(principal, &right, SystemTime::UNIX_EPOCH).unwrap();
                 let expected = match before.decide(principal, &right) {
                     Decision::Permit { rule } => permit(&[rule]),
                     Decision::Deny => Ruling::NoRule,

@@ -1,0 +1,6 @@
+//! Lines of events.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_audit::fuzz::event_line(bytes);
+});

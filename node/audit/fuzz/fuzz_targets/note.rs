@@ -1,0 +1,6 @@
+//! Signed notes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_audit::fuzz::note(bytes);
+});
