@@ -2,8 +2,8 @@
 //! tests and fuzz targets have it too. Nothing of it is secret.
 
 use caxton_capabilities::{
-    Audience, Audiences, Caveats, Context, HolderKey, Issuer, IssuerKey, Issuers, Moment,
-    Performative, Performatives, Rate, Revoked, Rights, Terms, Token, TrustDomain,
+    Audience, Audiences, Caveats, HolderKey, Issuer, IssuerKey, Issuers, Moment, Performative,
+    Performatives, Rate, Revoked, Rights, Terms, Token, TrustDomain,
 };
 
 /// When the tokens of the cast begin, in seconds.
@@ -108,8 +108,9 @@ pub(crate) fn audience(text: &str) -> Audience {
 }
 
 /// A context that `node-a` asks.
-pub(crate) fn context(audience: &Audience) -> Context<'_> {
-    Context {
+#[cfg(test)] // A fuzz target presents nothing.
+pub(crate) fn context(audience: &Audience) -> caxton_capabilities::Context<'_> {
+    caxton_capabilities::Context {
         audience,
         digest: [0xd1; 32],
     }
