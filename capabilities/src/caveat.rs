@@ -17,7 +17,7 @@ pub const AUDIENCES_MAX: usize = 16;
 /// Longest period of a rate, in seconds: a day. What counts must remember each block for so long.
 pub const RATE_SECONDS_MAX: u32 = 86_400;
 
-/// The words of [`Performative`], in the order of their bits. See docs/wire.md.
+/// The words of [`Performative`], in the order of their bits. See docs/messages.md.
 const WORDS: [&str; 13] = [
     "request",
     "query",
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn performatives_are_those_of_the_envelope_in_its_order() {
-        let page = include_str!("../../docs/wire.md");
+        let page = include_str!("../../docs/messages.md");
         let listed = WORDS.map(|word| format!("`{word}`")).join(", ");
         let flat = page.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(&listed), "{listed}");

@@ -36,7 +36,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "caxton-pki",
         ],
     ),
-    ("cli", &["caxton-api", "caxton-capabilities", "caxton-node"]),
+    (
+        "cli",
+        &[
+            "caxton-api",
+            "caxton-audit",
+            "caxton-capabilities",
+            "caxton-node",
+            "caxton-policy",
+        ],
+    ),
     (
         "cluster-tests",
         &["caxton-api", "caxton-cli", "caxton-node"],

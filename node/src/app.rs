@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    audit::Audit,
     cluster::{drain::Drain, start::Cluster},
     config::Config,
     environment::Environment,
@@ -51,6 +52,8 @@ pub(crate) struct App {
     pub(crate) tree: Tree,
     pub(crate) store: Arc<Store>,
     pub(crate) wasm: Arc<Wasm>,
+    /// What happened, for those who must know.
+    pub(crate) audit: Arc<Audit>,
     pub(crate) traces: Arc<TraceRing>,
     pub(crate) logs: Arc<Logs>,
     /// Lines on their way to the disk, and what did not get there.

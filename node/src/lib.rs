@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod audit;
 pub mod bench;
 mod cluster;
 pub mod config;

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{About, App, Phase},
+    audit::{self, Audit},
     cluster::{self, drain::Drain, start::Ground},
     config::{Config, Mode},
     environment::Environment,
@@ -72,6 +73,10 @@ impl Node {
         let (identity, cluster) =
             identity(&config, &folder, &environment, join_token.as_ref()).await?;
         let (operator, api_key, credentials) = operator(&folder, &environment)?;
+        let owner = audit::Owner {
+            id: &identity.spiffe_id,
+        };
+        let audit = Audit::start(&folder, &owner, &environment).await?;
         let (listener, address) = listen(&config, &mut notes).await?;
 
         let cluster = cluster::start::start(
@@ -162,6 +167,7 @@ impl Node {
             tree,
             store,
             wasm,
+            audit,
             traces,
             logs,
             kept,
@@ -219,6 +225,7 @@ impl Node {
         let rest = deadline.saturating_duration_since(tokio::time::Instant::now());
         let report = app.tree.stop(rest.max(Duration::from_millis(200))).await;
         app.store.close();
+        app.audit.close().await;
         if let Some(history) = &app.history {
             history.close();
         }

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
 use crate::{
+    audit::StartAuditError,
     cluster::{
         home::Membership,
         joining::{self, JoinClusterError},
@@ -80,6 +81,9 @@ pub enum StartNodeError {
         /// What the system said.
         source: io::Error,
     },
+    /// What happens cannot be audited.
+    #[error(transparent)]
+    Audit(#[from] StartAuditError),
     /// The authority of a development node cannot be made.
     #[error(transparent)]
     Found(#[from] CaError),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use super::{InitCluster, Paging, Watching};
@@ -84,49 +84,6 @@ Examples:
 pub enum Wait {
     /// Every agreed member is alive
     Healthy,
-}
-
-/// `caxton token …`.
-#[derive(Subcommand, Debug)]
-pub enum TokenCommand {
-    /// Make a token and print it: one line to paste on the new machine
-    #[command(
-        after_help = "Examples:\n  caxton token create --join                            one node, within an hour\n  caxton token create --join --ttl 10m --uses 3\n  caxton token create --join -q | ssh NEW caxton node start --join HOST:7946 --token-stdin"
-    )]
-    Create(CreateToken),
-    /// List tokens, without their secrets
-    #[command(visible_alias = "ls")]
-    List {
-        /// Tokens to join a cluster with
-        #[arg(long, required = true)]
-        join: bool,
-        /// Cutting the list short.
-        #[command(flatten)]
-        paging: Paging,
-    },
-    /// Take a token back; who came with it stays
-    Revoke {
-        /// A token to join a cluster with
-        #[arg(long, required = true)]
-        join: bool,
-        /// Its id
-        #[arg(add = ArgValueCandidates::new(complete::join_tokens))]
-        id: String,
-    },
-}
-
-/// `caxton token create`.
-#[derive(Args, Clone, Debug)]
-pub struct CreateToken {
-    /// A token to join the cluster with
-    #[arg(long, required = true)]
-    pub join: bool,
-    /// How long it holds, 1m to 30d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
-    pub ttl: Duration,
-    /// How many nodes it lets in, 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub uses: u32,
 }
 
 /// `caxton dev …`.

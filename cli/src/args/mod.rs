@@ -2,11 +2,14 @@
 //! here.
 
 mod agent;
+mod audit;
 mod cluster;
 mod machine;
 mod message;
 mod node;
+mod policy;
 mod security;
+mod token;
 
 use std::path::PathBuf;
 
@@ -16,17 +19,20 @@ use clap_complete::ArgValueCandidates;
 pub use agent::{
     AgentCommand, AgentRef, Deploy, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,
 };
-pub use cluster::{ClusterCommand, CreateToken, DevCommand, TokenCommand, Wait};
+pub use audit::{AuditCommand, VerifyAudit};
+pub use cluster::{ClusterCommand, DevCommand, Wait};
 pub use machine::{
     Api, Bench, BenchPart, Completion, ConfigCommand, ContextAdd, ContextCommand, Demo, Doctor,
     Method, Shell, StoreCommand,
 };
 pub use message::{DeadLetterCommand, MessageCommand, SendArgs, Stream, TraceCommand};
 pub use node::{ActorCommand, NodeCommand, NodeFlags, Start};
+pub use policy::{InForce, PolicyCommand};
 pub use security::{
     Crl, EmergencyRotate, GenCert, InitCa, InitCluster, ListFormat, Opened, PassphraseFrom, Reason,
     RenewCert, Retire, Revoke, SecurityCommand, Somewhere, Verify,
 };
+pub use token::{Attenuate, CreateToken, KeyFor, TokenCommand, TokenTerms};
 
 use crate::{
     complete,
@@ -135,9 +141,9 @@ pub enum Command {
     /// Start and stop a whole cluster on this machine, to try things
     #[command(subcommand)]
     Dev(DevCommand),
-    /// Make and take back tokens to join the cluster with
+    /// Make tokens: to join the cluster with, and capability tokens that can be narrowed and handed on
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(Box<TokenCommand>),
     /// Make a certificate authority, issue, renew, take back, rotate: offline, in a folder
     #[command(subcommand)]
     Security(Box<SecurityCommand>),
@@ -150,6 +156,12 @@ pub enum Command {
     /// Look at recent traces
     #[command(subcommand)]
     Trace(TraceCommand),
+    /// See what happened on a node, and verify that nobody altered it
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Try policies in files: look for mistakes, run cases, explain, import
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Check the store of a node that is stopped
     #[command(subcommand)]
     Store(StoreCommand),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod audit;
 mod authority;
 mod bench;
 mod child;
@@ -18,6 +19,7 @@ mod limits;
 mod logs;
 mod message;
 mod node;
+mod policy;
 mod project;
 mod security;
 mod send;
@@ -98,11 +100,13 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Node(command) => node::run(app, command).await,
         Command::Cluster(command) => cluster::run(app, command).await,
         Command::Dev(command) => dev::run(app, command).await,
-        Command::Token(command) => token::run(app, command).await,
+        Command::Token(command) => token::run(app, *command).await,
         Command::Security(command) => security::run(app, *command).await,
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,
+        Command::Policy(command) => policy::run(app, command),
+        Command::Audit(command) => audit::run(app, command).await,
         Command::Store(StoreCommand::Check { flags }) => crate::node::check_store(app, &flags),
         Command::Store(StoreCommand::Export { flags }) => crate::node::export_store(app, &flags),
         Command::Context(command) => context::run(app, command),

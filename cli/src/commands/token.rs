@@ -1,4 +1,6 @@
-//! `caxton token …`: tokens to join a cluster with.
+//! `caxton token …`: tokens to join a cluster with; `capability` has the others.
+
+mod capability;
 
 use caxton_api::{
     paths,
@@ -16,11 +18,22 @@ use crate::{
 };
 
 pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliError> {
-    let client = app.client()?;
     match command {
-        TokenCommand::Create(args) => create(app, args).await,
+        TokenCommand::Create(args) => match &args.issuer_key {
+            Some(key) => capability::create(app, &args, key),
+            None => create(app, args).await,
+        },
+        TokenCommand::Keygen { kind, out } => capability::keygen(app, kind, &out),
+        TokenCommand::Attenuate(args) => capability::attenuate(app, &args),
+        TokenCommand::Inspect { token_file } => capability::inspect(app, &token_file),
+        TokenCommand::Verify {
+            token_file,
+            issuer,
+            domain,
+        } => capability::check(app, &token_file, &issuer, &domain),
         TokenCommand::List { paging, .. } => {
-            let tokens: Vec<JoinToken> = client
+            let tokens: Vec<JoinToken> = app
+                .client()?
                 .list(Request::get(paths::JOIN_TOKENS), paging.limit)
                 .await?;
             app.terminal.list(&shapes::JOIN_TOKEN, &tokens)?;
@@ -28,7 +41,8 @@ pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliErr
         }
         TokenCommand::Revoke { id, .. } => {
             let path = paths::fill(paths::JOIN_TOKEN, &[&id]);
-            let answer = client
+            let answer = app
+                .client()?
                 .call_or_empty(Request::new(Method::DELETE, path))
                 .await?;
             super::agent::outcome(app, &answer, &format!("{id} lets nobody in any more"))?;

@@ -12,6 +12,14 @@ use crate::{
     values::harmless,
 };
 
+mod audit;
+mod policy;
+mod token;
+
+pub use audit::{AUDIT_HEAD, AUDIT_LINE, AUDIT_REPORT};
+pub use policy::{CASE, CONSIDERED, LINT, RULING};
+pub use token::{TOKEN_BLOCK, TOKEN_VERDICT};
+
 /// How a kind of thing is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -533,6 +541,7 @@ mod tests {
     fn each_column_shows_a_field_of_the_api() {
         let types = [
             include_str!("../../../node/api/src/types.rs"),
+            include_str!("../../../node/api/src/types/audit.rs"),
             include_str!("../../../node/api/src/types/cluster.rs"),
         ]
         .concat();
@@ -550,6 +559,8 @@ mod tests {
             CLUSTER,
             MEMBER,
             JOIN_TOKEN,
+            AUDIT_LINE,
+            AUDIT_HEAD,
             WHOAMI,
         ] {
             for column in shape.columns {

@@ -7,8 +7,10 @@
     reason = "helpers of tests fail by panicking, as the tests do"
 )]
 
+mod audit;
 mod deploy;
 mod durable;
+mod files;
 mod forms;
 mod hostile;
 mod restart;

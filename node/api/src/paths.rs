@@ -73,6 +73,10 @@ pub const AUTHORITY: &str = "/api/v1/cluster/authority";
 pub const ROTATIONS: &str = "/api/v1/cluster/authority/rotations";
 /// `POST`: takes certificates back.
 pub const REVOCATIONS: &str = "/api/v1/cluster/authority/revocations";
+/// `GET`: the events of the node's audit log.
+pub const AUDIT_EVENTS: &str = "/api/v1/audit/events";
+/// `GET`: its signed head.
+pub const AUDIT_HEAD: &str = "/api/v1/audit/head";
 /// `GET`, `POST`: tokens to join with.
 pub const JOIN_TOKENS: &str = "/api/v1/join-tokens";
 /// `DELETE`: takes one back.

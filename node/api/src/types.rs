@@ -10,9 +10,11 @@ use utoipa::ToSchema;
 
 use crate::whole;
 
+mod audit;
 mod authority;
 mod cluster;
 
+pub use audit::{AuditHead, AuditLine};
 pub use authority::{
     Authority, AuthorityCertificate, NewRevocation, NewRotation, RevocationList, RevocationReason,
     RevokedCertificate, RotationKind,

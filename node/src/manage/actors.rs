@@ -34,7 +34,7 @@ pub(super) async fn list_actors(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<Actor>>> {
     let limit = limit(asked.limit)?;
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let mut actors = tree(&node);
     if let Some(after) = &asked.cursor {
         actors.retain(|actor| by_tree(&actor.name, after) == Ordering::Greater);
@@ -123,7 +123,7 @@ pub(super) async fn restart_actor(
     Part(name): Part,
     _none: NoQuery,
 ) -> Answer<(StatusCode, Json<Actor>)> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let actor = tree(&node).into_iter().find(|actor| actor.name == name);
     let actor =
         actor.ok_or_else(|| Failure::not_found(format!("there is no actor `{}`", shown(&name))))?;

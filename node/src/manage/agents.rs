@@ -65,7 +65,7 @@ pub(super) async fn list_agents(
         .map(str::parse)
         .transpose()
         .map_err(|_error| super::page::bad_cursor())?;
-    let node = plane.read_tenant(&caller, tenant.as_ref())?;
+    let node = plane.read_tenant(&caller, tenant.as_ref()).await?;
     let mut statuses = Statuses::default();
     let mut found = Vec::new();
     for record in node.tree.registry.list().await? {
@@ -116,7 +116,7 @@ pub(super) async fn get_agent(
     AgentAt(address): AgentAt,
     _none: NoQuery,
 ) -> Answer<Json<Agent>> {
-    let node = plane.read_agent(&caller, &address)?;
+    let node = plane.read_agent(&caller, &address).await?;
     let record = known(&node, &address).await?;
     Ok(Json(convert::whole_agent(&node, &record)))
 }
@@ -155,7 +155,7 @@ async fn set_desired(
     address: Address,
     desired: Desired,
 ) -> Answer<Json<Agent>> {
-    let node = plane.deploy(caller, &address)?;
+    let node = plane.deploy(caller, &address).await?;
     let done = node.tree.registry.set_desired(address, desired).await;
     let record = done.map_err(|error| unknown(&node, error))?;
     Ok(Json(convert::whole_agent(&node, &record)))
@@ -175,7 +175,7 @@ pub(super) async fn roll_back_agent(
     Given(wish): Given<Rollback, true>,
 ) -> Answer<Json<Deployed>> {
     let begun = Instant::now();
-    let node = plane.deploy(&caller, &address)?;
+    let node = plane.deploy(&caller, &address).await?;
     let done = node.tree.registry.rollback(address, wish.version).await;
     let plan = done.map_err(|error| unknown(&node, error))?;
     Ok(Json(deployed(&node, plan, false, begun)))
@@ -192,7 +192,7 @@ pub(super) async fn remove_agent(
     AgentAt(address): AgentAt,
     _none: NoQuery,
 ) -> Answer<Json<Agent>> {
-    let node = plane.deploy(&caller, &address)?;
+    let node = plane.deploy(&caller, &address).await?;
     let before = convert::whole_agent(&node, &known(&node, &address).await?);
     let removed = node.tree.registry.remove(address).await;
     let record = removed.map_err(|error| unknown(&node, error))?;

@@ -14,7 +14,11 @@ use axum::{
 use caxton_api::{codes, paths};
 use sha2::{Digest as _, Sha256};
 
-use super::{extract::Caller, plane::Plane, problem::Failure};
+use super::{
+    extract::{Caller, Peer, RequestTrace, Stranger},
+    plane::Plane,
+    problem::Failure,
+};
 
 /// What a key of ours starts with.
 const KEY_PREFIX: &str = "cxk1_";
@@ -30,16 +34,37 @@ pub(super) async fn authenticate(
     if matches!(request.uri().path(), paths::LIVE | paths::READY) {
         return next.run(request).await;
     }
-    let digest = match key(request.headers()) {
-        Ok(key) => Sha256::digest(key).into(),
-        Err(why) => return Failure::new(codes::UNAUTHENTICATED, why).into_response(),
+    let stranger = Stranger {
+        operation: format!("{} {}", request.method(), request.uri().path()),
+        address: request.extensions().get().map(|Peer(address)| *address),
+        trace: request.extensions().get().map(|RequestTrace(trace)| *trace),
     };
-    let Some(principal) = plane.authenticate(&digest) else {
-        let why = "this node does not know the API key";
-        return Failure::new(codes::UNAUTHENTICATED, why).into_response();
-    };
-    request.extensions_mut().insert(Caller(principal));
-    next.run(request).await
+    let known = key(request.headers()).and_then(|key| {
+        let digest: [u8; 32] = Sha256::digest(key).into();
+        let principal = plane.authenticate(&digest);
+        let principal = principal.ok_or("this node does not know the API key")?;
+        Ok((principal, credential(&digest)))
+    });
+    match known {
+        Ok((principal, credential)) => {
+            request.extensions_mut().insert(Caller {
+                principal,
+                credential,
+                stranger,
+            });
+            next.run(request).await
+        }
+        Err(why) => {
+            plane.unknown(&stranger, why).await;
+            Failure::new(codes::UNAUTHENTICATED, why).into_response()
+        }
+    }
+}
+
+/// What is told of a key: 64 bits of its digest. The key has 256 random bits, so that they help nobody to guess it.
+fn credential(digest: &[u8; 32]) -> String {
+    let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+    std::iter::once("key_".to_owned()).chain(digits).collect()
 }
 
 /// The API key that the headers carry.

@@ -27,7 +27,7 @@ pub(super) async fn get_authority(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<Json<Authority>> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let report = ca(&node)?.report().await;
     report.map(Json).map_err(|error| failed(&error))
 }
@@ -44,7 +44,7 @@ pub(super) async fn rotate_authority(
     _none: NoQuery,
     Given(new): Given<NewRotation>,
 ) -> Answer<(StatusCode, Json<Authority>)> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let rotation = match (new.kind, new.reason) {
         (RotationKind::Intermediate, None) => Rotation::Intermediate,
         (RotationKind::Root, None) => Rotation::Root,
@@ -73,7 +73,7 @@ pub(super) async fn revoke_certificates(
     _none: NoQuery,
     Given(new): Given<NewRevocation>,
 ) -> Answer<Json<Vec<RevokedCertificate>>> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let which = match (new.serial, new.node) {
         (Some(serial), None) => Taken::Serial(serial),
         (None, Some(name)) => Taken::Node(name),

@@ -40,7 +40,7 @@ pub(super) async fn get_cluster(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<Json<ClusterStatus>> {
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let cluster = part(&node)?;
     let view = cluster.mesh.view().borrow().clone();
     let of = |state| view.of(state).count();
@@ -82,7 +82,7 @@ pub(super) async fn list_members(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<Member>>> {
     let limit = limit(asked.limit)?;
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let cluster = part(&node)?;
     let view = cluster.mesh.view().borrow().clone();
     let after = asked.cursor.unwrap_or_default();
@@ -106,7 +106,7 @@ pub(super) async fn get_member(
     Part(name): Part,
     _none: NoQuery,
 ) -> Answer<Json<Member>> {
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let cluster = part(&node)?;
     let view = cluster.mesh.view().borrow().clone();
     let member = view
@@ -127,7 +127,7 @@ pub(super) async fn remove_member(
     Part(name): Part,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let ca = ca(&node)?;
     if name == node.about.name.as_str() {
         return Err(is_the_ca());
@@ -159,7 +159,7 @@ pub(super) async fn leave_cluster(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let cluster = part(&node)?;
     if cluster.ca.is_some() {
         return Err(is_the_ca());
@@ -179,7 +179,7 @@ pub(super) async fn drain_node(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    drain(&plane.operate(&caller)?, true)
+    drain(&plane.operate(&caller).await?, true)
 }
 
 /// The node takes new agents again.
@@ -190,7 +190,7 @@ pub(super) async fn undrain_node(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    drain(&plane.operate(&caller)?, false)
+    drain(&plane.operate(&caller).await?, false)
 }
 
 fn drain(node: &Permitted<'_>, on: bool) -> Answer<StatusCode> {
@@ -209,7 +209,7 @@ pub(super) async fn stream_members(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<Response> {
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     part(&node)?;
     let changes = Changes {
         app: Arc::clone(&node),

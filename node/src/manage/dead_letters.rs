@@ -59,7 +59,7 @@ pub(super) async fn list_dead_letters(
         kind: asked.fault,
     };
     let after = asked.cursor.as_deref().map(cursor).transpose()?;
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let store = node.store.clone();
     // A filter that admits little reads much: not on a thread that others need.
     let read = move || store.dead_letters(&filter, after, limit + 1);
@@ -95,7 +95,7 @@ pub(super) async fn get_dead_letter(
     Part(text): Part,
     _none: NoQuery,
 ) -> Answer<Json<DeadLetter>> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let letter = letter(&node, name("message", &text)?)?;
     let content = Some(convert::message(&letter.envelope));
     Ok(Json(DeadLetter {
@@ -115,7 +115,7 @@ pub(super) async fn replay_dead_letter(
     Part(text): Part,
     _none: NoQuery,
 ) -> Answer<(StatusCode, Json<MessageStatus>)> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let id: MessageId = name("message", &text)?;
     let letter = letter(&node, id)?;
     let Some(address) = letter.envelope.receiver.as_agent() else {

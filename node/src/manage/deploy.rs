@@ -47,7 +47,7 @@ pub(super) async fn deploy_agent(
     Given(wish): Given<Deployment>,
 ) -> Answer<(StatusCode, Json<Deployed>)> {
     let begun = Instant::now();
-    let node = plane.deploy(&caller, &address)?;
+    let node = plane.deploy(&caller, &address).await?;
     let dry_run = wish.dry_run;
     let deployment = checked(&node, address, wish).await?;
     if node.drain.is_on() {

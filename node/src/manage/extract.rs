@@ -26,7 +26,22 @@ const MESSAGE_FRAME_BYTES: usize = 64 << 10;
 
 /// Who asks, as `authenticate` found.
 #[derive(Clone, Debug)]
-pub(super) struct Caller(pub(super) Principal);
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    /// What tells the key that was shown from others, and opens nothing.
+    pub(super) credential: String,
+    /// The request, and where it comes from.
+    pub(super) stranger: Stranger,
+}
+
+/// A request and where it comes from, before anybody has proven anything.
+#[derive(Clone, Debug)]
+pub(super) struct Stranger {
+    /// Method and path.
+    pub(super) operation: String,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) trace: Option<TraceId>,
+}
 
 /// The trace that the request belongs to.
 #[derive(Clone, Copy, Debug)]

@@ -51,6 +51,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("", "agent", NAME),
     ("list_agents", "cursor", FULL_ADDRESS),
     ("list_log", "cursor", NUMBER_CURSOR),
+    ("list_audit", "cursor", NUMBER_CURSOR),
     ("list_limits", "cursor", NUMBER_CURSOR),
     ("list_dead_letters", "cursor", DEAD_LETTER_CURSOR),
     ("list_traces", "cursor", TRACE_CURSOR),

@@ -52,7 +52,7 @@ pub(super) async fn list_log(
 ) -> Answer<Json<Page<LogLine>>> {
     let limit = limit(asked.limit)?;
     let after = asked.cursor.as_deref().map(number).transpose()?;
-    let node = plane.read_agent(&caller, &address)?;
+    let node = plane.read_agent(&caller, &address).await?;
     let agent = known(&node, &address).await?.id;
     let lines = match after {
         Some(_) => node.logs.tail(agent, after, limit + 1),
@@ -85,7 +85,7 @@ pub(super) async fn stream_log(
     Asked(asked): Asked<LogStreamQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let node = plane.read_agent(&caller, &address)?;
+    let node = plane.read_agent(&caller, &address).await?;
     let agent = known(&node, &address).await?.id;
     let place = plane.stream_place()?;
     // The standard has a client send back any text that it was given as an id; others are ignored.

@@ -61,8 +61,16 @@ pub(super) async fn send_message(
 ) -> Answer<(StatusCode, Json<Sent>)> {
     let receiver = receiver(&wish.to)?;
     let wait = wait(wish.wait_ms)?;
-    let order = order(wish, &caller.0, receiver.clone(), key(&headers)?, trace)?;
-    let node = plane.permit(&caller, Action::Send, Resource::Agent(receiver.clone()))?;
+    let order = order(
+        wish,
+        &caller.principal,
+        receiver.clone(),
+        key(&headers)?,
+        trace,
+    )?;
+    let node = plane
+        .permit(&caller, Action::Send, Resource::Agent(receiver.clone()))
+        .await?;
     let begun = Instant::now();
     let wait = wait.filter(|_| !is_settled(&node, order.id));
     let Some(wait) = wait else {
@@ -127,7 +135,7 @@ pub(super) async fn get_message(
     Part(text): Part,
     _none: NoQuery,
 ) -> Answer<Json<MessageStatus>> {
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let id: MessageId = name("message", &text)?;
     let (state, attempts) = match node.store.message_state(id)? {
         MessageState::Pending { attempts } => ("pending", attempts),
@@ -168,13 +176,15 @@ pub(super) async fn stream_messages(
     Asked(asked): Asked<StreamQuery>,
 ) -> Answer<Response> {
     let agents = asked.agents.as_deref().map(addresses).transpose()?;
-    let permitted: Vec<Permitted<'_>> = match &agents {
-        None => vec![plane.read_node(&caller)?],
-        Some(agents) => agents
-            .iter()
-            .map(|agent| plane.read_agent(&caller, agent))
-            .collect::<Answer<_>>()?,
-    };
+    let mut permitted: Vec<Permitted<'_>> = Vec::new();
+    match &agents {
+        None => permitted.push(plane.read_node(&caller).await?),
+        Some(agents) => {
+            for agent in agents {
+                permitted.push(plane.read_agent(&caller, agent).await?);
+            }
+        }
+    }
     let Some(node) = permitted.first() else {
         return Err(Failure::invalid("agents names none"));
     };

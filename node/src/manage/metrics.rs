@@ -105,7 +105,7 @@ pub(super) async fn get_metrics(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<([(HeaderName, &'static str); 1], String)> {
-    let node = plane.operate(&caller)?;
+    let node = plane.operate(&caller).await?;
     let text = encode(&node, &plane)
         .map_err(|error| Failure::internal("the figures cannot be written", &error))?;
     Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text))

@@ -10,7 +10,8 @@
 //! problem ..... the form of an error           refusals ........... which error is which code
 //! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
 //! grammar ..... what the document says of single values
-//! agents, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
+//! audited ..... what the audit log is told of requests
+//! agents, audit, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
 //! ```
 //!
 //! Nothing is decided here that a core decides: a handler parses, asks for a permit, hands the work on
@@ -20,6 +21,8 @@
 mod activity;
 mod actors;
 mod agents;
+mod audit;
+mod audited;
 mod authenticate;
 mod authority;
 mod cluster;

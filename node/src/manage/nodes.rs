@@ -37,7 +37,7 @@ pub(super) struct PageQuery {
     responses((status = 200, description = "Who you are", body = Whoami)))]
 pub(super) async fn whoami(State(plane): Shared, caller: Caller, _none: NoQuery) -> Json<Whoami> {
     Json(Whoami {
-        principal: caller.0.to_string(),
+        principal: caller.principal.to_string(),
         method: "api-key".to_owned(),
         node: plane.about().name.to_string(),
     })
@@ -52,7 +52,7 @@ pub(super) async fn list_nodes(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<Node>>> {
     limit(asked.limit)?;
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let behind = asked
         .cursor
         .as_deref()
@@ -75,7 +75,7 @@ pub(super) async fn get_node(
     Part(name): Part,
     _none: NoQuery,
 ) -> Answer<Json<Node>> {
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     if name != node.about.name.as_str() {
         let (name, known) = (shown(&name), &node.about.name);
         return Err(Failure::not_found(format!(
@@ -147,7 +147,7 @@ pub(super) async fn list_limits(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<LimitInfo>>> {
     let limit = limit(asked.limit)?;
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     // This node's own defaults stand before the sandbox's.
     let defaults = node.wasm.effective_limits(&Default::default());
     // The table does not change while the node runs: a place in it is a cursor.

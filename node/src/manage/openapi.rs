@@ -20,7 +20,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actors, agents, authority, cluster, dead_letters, deploy,
+    actors, agents, audit, authority, cluster, dead_letters, deploy,
     extract::{Caller, NoQuery},
     grammar, health, join_tokens, logs, messages, metrics, nodes,
     plane::{Plane, Shared},
@@ -82,6 +82,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(cluster::get_member, cluster::remove_member))
         .routes(routes!(cluster::leave_cluster))
         .routes(routes!(cluster::drain_node, cluster::undrain_node))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(audit::get_audit_head))
         .routes(routes!(authority::get_authority))
         .routes(routes!(authority::rotate_authority))
         .routes(routes!(authority::revoke_certificates))

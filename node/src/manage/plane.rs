@@ -13,11 +13,14 @@ use caxton_actors::{
     ports::{Ids as _, unix_ms},
 };
 use caxton_api::codes;
-use caxton_capabilities::{Action, Address, Permit, Principal, Resource, Right, TenantId, TraceId};
+use caxton_capabilities::{
+    Action, Address, Denied, Permit, Principal, Resource, Right, TenantId, TraceId,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    extract::Caller,
+    audited,
+    extract::{Caller, Stranger},
     metrics::Measures,
     problem::{Answer, Failure},
 };
@@ -83,57 +86,88 @@ impl Plane {
         }
     }
 
-    /// The node's parts, if `caller` may do `action` to `resource` now.
+    /// The node's parts, if `caller` may do `action` to `resource` now. The decision is in the audit log when this
+    /// answers, unless it lets somebody look at the node alone.
     ///
     /// # Errors
-    /// The policy does not permit it.
-    pub(super) fn permit(
+    /// The policy does not permit it, or it cannot be audited.
+    pub(super) async fn permit(
         &self,
         caller: &Caller,
         action: Action,
         resource: Resource,
     ) -> Answer<Permitted<'_>> {
         let right = Right::new(action, resource);
-        let permit = self
-            .app
-            .tree
-            .trust
-            .borrow()
-            .authorize(&caller.0, right, self.now())?;
+        let decided = self.decide(caller, &right);
+        // Lists, figures and probes of the node are asked for all the time, and tell nothing of a tenant's.
+        let is_told =
+            decided.is_err() || right.action != Action::Read || right.resource.tenant().is_some();
+        if is_told {
+            let event =
+                audited::decision(caller, &right, &decided, &self.app.about.name, self.now());
+            let recorded = self.app.audit.record(event).await;
+            // SECURITY: what cannot be audited is not done. Who is refused is refused in any case.
+            if decided.is_ok() {
+                recorded?;
+            }
+        }
         Ok(Permitted {
             app: &self.app,
-            permit,
+            permit: decided?,
         })
     }
 
+    fn decide(&self, caller: &Caller, right: &Right) -> Result<Permit, Denied> {
+        let trust = self.app.tree.trust.borrow();
+        trust.authorize(&caller.principal, right.clone(), self.now())
+    }
+
+    /// Whether what was permitted, and told, before would be permitted again. A stream that ends for it says so.
+    pub(super) fn still_permits(&self, caller: &Caller, right: &Right) -> bool {
+        self.decide(caller, right).is_ok()
+    }
+
+    /// Tells the audit log that somebody did not prove who they are. A flood of them is counted.
+    pub(super) async fn unknown(&self, stranger: &Stranger, why: &str) {
+        let event = audited::unknown(stranger, why, &self.app.about.name, self.now());
+        // They are refused in any case.
+        let _unaudited = self.app.audit.record(event).await;
+    }
+
     /// The same, to see the node as a whole.
-    pub(super) fn read_node(&self, caller: &Caller) -> Answer<Permitted<'_>> {
-        self.permit(caller, Action::Read, Resource::Node)
+    pub(super) async fn read_node(&self, caller: &Caller) -> Answer<Permitted<'_>> {
+        self.permit(caller, Action::Read, Resource::Node).await
     }
 
     /// The same, to operate the node.
-    pub(super) fn operate(&self, caller: &Caller) -> Answer<Permitted<'_>> {
-        self.permit(caller, Action::Operate, Resource::Node)
+    pub(super) async fn operate(&self, caller: &Caller) -> Answer<Permitted<'_>> {
+        self.permit(caller, Action::Operate, Resource::Node).await
     }
 
     /// The same, to see an agent.
-    pub(super) fn read_agent(&self, caller: &Caller, agent: &Address) -> Answer<Permitted<'_>> {
+    pub(super) async fn read_agent(
+        &self,
+        caller: &Caller,
+        agent: &Address,
+    ) -> Answer<Permitted<'_>> {
         self.permit(caller, Action::Read, Resource::Agent(agent.clone()))
+            .await
     }
 
     /// The same, to change an agent.
-    pub(super) fn deploy(&self, caller: &Caller, agent: &Address) -> Answer<Permitted<'_>> {
+    pub(super) async fn deploy(&self, caller: &Caller, agent: &Address) -> Answer<Permitted<'_>> {
         self.permit(caller, Action::Deploy, Resource::Agent(agent.clone()))
+            .await
     }
 
     /// The same, to see what a tenant has; without one, the node.
-    pub(super) fn read_tenant(
+    pub(super) async fn read_tenant(
         &self,
         caller: &Caller,
         tenant: Option<&TenantId>,
     ) -> Answer<Permitted<'_>> {
         let resource = tenant.map_or(Resource::Node, |tenant| Resource::Tenant(tenant.clone()));
-        self.permit(caller, Action::Read, resource)
+        self.permit(caller, Action::Read, resource).await
     }
 
     /// A place for a stream, given back when dropped.

@@ -39,7 +39,9 @@ pub(super) async fn upload_program(
     _none: NoQuery,
     Wasm(bytes): Wasm,
 ) -> Answer<(StatusCode, Json<Program>)> {
-    let node = plane.permit(&caller, Action::Deploy, Resource::Node)?;
+    let node = plane
+        .permit(&caller, Action::Deploy, Resource::Node)
+        .await?;
     let uploaded = node.wasm.upload(Arc::from(&*bytes)).await?;
     let demo = wasm::Wasm::demos()
         .iter()
@@ -71,7 +73,7 @@ pub(super) async fn list_programs(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<Program>>> {
     let limit = limit(asked.limit)?;
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let programs = Arc::clone(&node.wasm);
     let read = move || listed(&programs, asked.cursor.as_deref(), limit);
     let items = tokio::task::spawn_blocking(read)

@@ -59,11 +59,8 @@ pub(super) struct Standing {
 
 impl Standing {
     fn holds(&self) -> bool {
-        self.rights.iter().all(|right| {
-            self.plane
-                .permit(&self.caller, right.action, right.resource.clone())
-                .is_ok()
-        })
+        let mut rights = self.rights.iter();
+        rights.all(|right| self.plane.still_permits(&self.caller, right))
     }
 }
 

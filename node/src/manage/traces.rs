@@ -44,8 +44,8 @@ pub(super) async fn list_traces(
     let agent = asked.agent.as_deref().map(receiver).transpose()?;
     let after = asked.cursor.as_deref().map(Place::parse).transpose()?;
     let node = match &agent {
-        Some(agent) => plane.read_agent(&caller, agent)?,
-        None => plane.read_node(&caller)?,
+        Some(agent) => plane.read_agent(&caller, agent).await?,
+        None => plane.read_node(&caller).await?,
     };
     let known = match (&agent, &after) {
         (None, None) => limit + 1,
@@ -89,7 +89,7 @@ pub(super) async fn get_trace(
     Part(id): Part,
     _none: NoQuery,
 ) -> Answer<Json<Trace>> {
-    let node = plane.read_node(&caller)?;
+    let node = plane.read_node(&caller).await?;
     let forgotten = || {
         let detail = format!(
             "nothing is remembered of `{}`; the oldest traces are forgotten",

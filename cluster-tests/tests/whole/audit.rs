@@ -1,0 +1,115 @@
+//! What the audit log of a node holds, what happens when it cannot, and that nobody alters it unseen.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use caxton_cluster_tests::{Home, Outcome};
+use serde_json::Value;
+
+use crate::BINARY;
+
+fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn events(home: &Home) -> Result<Vec<Value>> {
+    let listed = home
+        .run(["audit", "list", "--all", "-o", "json"])?
+        .expect(0)?;
+    let items = listed.json()?;
+    Ok(items["items"].as_array().context("no items")?.clone())
+}
+
+/// The head that the node shows, and its public key in a file.
+fn head(home: &Home, key: &Path) -> Result<Value> {
+    let head = home
+        .run(["audit", "head", "-o", "json"])?
+        .expect(0)?
+        .json()?;
+    fs::write(key, field(&head, "key"))?;
+    Ok(head)
+}
+
+fn verify(home: &Home, folder: &str, key: &Path, more: &[&str]) -> Result<Outcome> {
+    let key = key.to_str().context("a path that is no text")?;
+    let words = ["audit", "verify", "--folder", folder, "--key-file", key];
+    home.run([&words, more].concat())
+}
+
+#[test]
+fn what_an_operator_does_and_a_stranger_tries_is_in_a_log_that_is_verified_offline() -> Result<()> {
+    let home = Home::new(BINARY)?;
+    let node = home.start_node(&[])?;
+    home.run(["agent", "deploy", "demo:ping"])?.expect(0)?;
+    home.run(["agent", "list"])?.expect(0)?;
+    let nobody = home.path().join("nobody.key");
+    fs::write(&nobody, "cxk1_of_nobody")?;
+    fs::set_permissions(&nobody, fs::Permissions::from_mode(0o600))?;
+    let nobody = nobody.to_str().context("no text")?;
+    for _ in 0..3 {
+        home.run(["agent", "remove", "ping", "--yes", "--api-key-file", nobody])?
+            .expect(4)?;
+    }
+    let found = events(&home)?;
+    let of = |kind: &str| -> Vec<&Value> {
+        let same = |event: &&Value| field(event, "event_type") == kind;
+        found.iter().filter(same).collect()
+    };
+    ensure!(!of("administration.node_started").is_empty(), "{found:?}");
+    let allowed = of("authorization.allow");
+    let deployed = allowed.iter().find(|event| {
+        field(event, "resource") == "default/ping"
+            && field(event, "action").starts_with("deploy PUT ")
+    });
+    let deployed = deployed.with_context(|| format!("{found:?}"))?;
+    ensure!(field(deployed, "actor") == "operator:admin" && field(deployed, "result") == "success");
+    let line: Value = serde_json::from_str(field(deployed, "line"))?;
+    ensure!(field(&line["context"], "rule") == "builtin/owner", "{line}");
+    ensure!(
+        field(&line["context"], "credential_id").starts_with("key_"),
+        "{line}"
+    );
+    // Three tries, one event: the others are counted.
+    let refused = of("authentication.failure");
+    ensure!(refused.len() == 1, "{refused:?}");
+    ensure!(field(refused[0], "result") == "denied");
+    let told = found.iter().map(ToString::to_string).collect::<String>();
+    ensure!(!told.contains("of_nobody") && !home.log()?.contains("of_nobody"));
+
+    let (key, kept) = (home.path().join("audit.pub"), home.path().join("head.txt"));
+    let head = head(&home, &key)?;
+    fs::write(&kept, field(&head, "note"))?;
+    let folder = field(&head, "folder").to_owned();
+    verify(&home, &folder, &key, &["--growing"])?.expect(0)?;
+    ensure!(node.stop()?.success());
+    let kept_head = ["--head", kept.to_str().context("no text")?];
+    verify(&home, &folder, &key, &kept_head)?.expect(0)?;
+
+    // The flood is told by its number before the log is closed.
+    let segment = Path::new(&folder).join(format!("segment-{:020}.log", 0));
+    let text = fs::read_to_string(&segment).with_context(|| segment.display().to_string())?;
+    ensure!(text.contains("administration.audit_suppressed"), "{text}");
+
+    // Somebody makes the deployment another's.
+    let forged = text.replacen("default/ping", "default/pong", 1);
+    ensure!(forged != text);
+    fs::write(&segment, forged)?;
+    let seen = verify(&home, &folder, &key, &kept_head)?.expect(8)?;
+    ensure!(seen.text().contains("edited"), "{}", seen.text());
+    // And the node does not go on with such a log.
+    ensure!(
+        home.start_node(&[]).is_err(),
+        "it started with an altered log"
+    );
+    fs::write(&segment, text)?;
+
+    // Cut back to an earlier state of its own, it is found by who kept a later head.
+    let node = home.start_node(&[])?;
+    ensure!(
+        events(&home)?.len() > found.len(),
+        "it goes on where it was"
+    );
+    ensure!(node.stop()?.success());
+    verify(&home, &folder, &key, &kept_head)?.expect(0)?;
+    Ok(())
+}
