@@ -313,14 +313,17 @@ impl Writer {
             } else {
                 Timestamp::from_millis(i64::MAX)
             };
-            let counted = self.flood.summaries(until, &self.node).into_iter();
-            events.extend(counted.map(|mut event| {
-                event.timestamp = moment;
-                event
-            }));
             let written = self.write(&events);
             for done in waiting {
                 let _nobody_waits = done.send(written);
+            }
+            let mut counted = self.flood.summaries(until, &self.node);
+            for event in &mut counted {
+                event.timestamp = moment;
+            }
+            // As many as there are sources: more than one batch may have.
+            for some in counted.chunks(BATCH_MAX) {
+                let _told_in_the_log_of_the_node = self.write(some);
             }
         }
     }

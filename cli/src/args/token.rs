@@ -16,7 +16,7 @@ pub enum TokenCommand {
   caxton token create --join                            one node, within an hour
   caxton token create --join --ttl 10m --uses 3
   caxton token create --join -q | ssh NEW caxton node start --join HOST:7946 --token-stdin
-  caxton token create --issuer-key issuer.key --domain acme.example --right 'send acme/billing' --holder ada.pub --ttl 8h")]
+  caxton token create --issuer-key-file issuer.key --domain acme.example --right 'send acme/billing' --holder ada.pub --ttl 8h")]
     Create(CreateToken),
     /// Make a key to issue or to hold capability tokens with
     #[command(
@@ -34,7 +34,7 @@ pub enum TokenCommand {
         after_help = "Without --holder the token is sealed: whoever has its bytes has its rights, and nobody adds to it.
 
 Examples:
-  caxton token attenuate --token-file t --holder-key ada.key --right 'send acme/billing' --holder bot.pub --ttl 10m"
+  caxton token attenuate --token-file t --holder-key-file ada.key --right 'send acme/billing' --holder bot.pub --ttl 10m"
     )]
     Attenuate(Attenuate),
     /// Show what a capability token says. Whether it counts, verify tells
@@ -89,7 +89,7 @@ pub enum KeyFor {
 #[derive(Args, Clone, Debug)]
 pub struct CreateToken {
     /// A token to join the cluster with
-    #[arg(long, required_unless_present = "issuer_key")]
+    #[arg(long, required_unless_present = "issuer_key_file")]
     pub join: bool,
     /// How long it holds; to join with, 1m to 30d
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
@@ -99,12 +99,12 @@ pub struct CreateToken {
         long,
         value_name = "N",
         default_value_t = 1,
-        conflicts_with = "issuer_key"
+        conflicts_with = "issuer_key_file"
     )]
     pub uses: u32,
     /// A capability token, signed by this private key
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "join", requires = "domain")]
-    pub issuer_key: Option<PathBuf>,
+    pub issuer_key_file: Option<PathBuf>,
     /// The cluster's trust domain
     #[arg(long, value_name = "NAME", conflicts_with = "join")]
     pub domain: Option<String>,
@@ -147,7 +147,7 @@ pub struct Attenuate {
     pub token_file: PathBuf,
     /// The private key of its holder
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub holder_key: PathBuf,
+    pub holder_key_file: PathBuf,
     /// How long the new one holds; as long as the old one if absent
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub ttl: Option<Duration>,

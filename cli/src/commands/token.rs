@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliError> {
     match command {
-        TokenCommand::Create(args) => match &args.issuer_key {
+        TokenCommand::Create(args) => match &args.issuer_key_file {
             Some(key) => capability::create(app, &args, key),
             None => create(app, args).await,
         },

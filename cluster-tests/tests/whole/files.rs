@@ -46,7 +46,7 @@ fn a_token_is_issued_handed_on_and_verified_and_never_widened() -> Result<()> {
     let create = [
         "token",
         "create",
-        "--issuer-key",
+        "--issuer-key-file",
         "<issuer.key>",
         "--domain",
         "acme.example",
@@ -65,7 +65,7 @@ fn a_token_is_issued_handed_on_and_verified_and_never_widened() -> Result<()> {
         "attenuate",
         "--token-file",
         "<ada>",
-        "--holder-key",
+        "--holder-key-file",
     ];
     let to_bot = [
         "<ada.key>",

@@ -80,7 +80,7 @@ pub(super) fn create(app: &App, args: &CreateToken, key: &Path) -> Result<Exit, 
 
 pub(super) fn attenuate(app: &App, args: &Attenuate) -> Result<Exit, CliError> {
     let token = token(&args.token_file)?;
-    let key = holder_key(&secret(&args.holder_key, HOLDER)?)?;
+    let key = holder_key(&secret(&args.holder_key_file, HOLDER)?)?;
     let given = TokenTerms {
         rights: match args.rights.is_empty() {
             true => rights_of(&token),
