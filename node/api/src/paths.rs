@@ -77,6 +77,36 @@ pub const REVOCATIONS: &str = "/api/v1/cluster/authority/revocations";
 pub const AUDIT_EVENTS: &str = "/api/v1/audit/events";
 /// `GET`: its signed head.
 pub const AUDIT_HEAD: &str = "/api/v1/audit/head";
+/// `GET`: operators.
+pub const OPERATORS: &str = "/api/v1/operators";
+/// `GET`, `PUT`: one operator.
+pub const OPERATOR: &str = "/api/v1/operators/{operator}";
+/// `POST`: an operator who was revoked counts again.
+pub const OPERATOR_REINSTATE: &str = "/api/v1/operators/{operator}/reinstate";
+/// `GET`, `POST`: keys to this API.
+pub const API_KEYS: &str = "/api/v1/api-keys";
+/// `POST`: a token of a quarter of an hour, for one who is known.
+pub const SERVICE_TOKENS: &str = "/api/v1/service-tokens";
+/// `GET`: tenants.
+pub const TENANTS: &str = "/api/v1/tenants";
+/// `GET`, `PUT`: one tenant.
+pub const TENANT: &str = "/api/v1/tenants/{tenant}";
+/// `POST`: nothing of the tenant's runs, sends or receives. `DELETE`: it does again.
+pub const TENANT_BLOCK: &str = "/api/v1/tenants/{tenant}/block";
+/// `GET`: policy documents.
+pub const POLICIES: &str = "/api/v1/policies";
+/// `GET`, `PUT`, `DELETE`: one document.
+pub const POLICY: &str = "/api/v1/policies/{policy}";
+/// `POST`: what the policies would decide.
+pub const POLICIES_EVALUATE: &str = "/api/v1/policies/evaluate";
+/// `GET`, `POST`: authority that was taken back.
+pub const ACCESS_REVOCATIONS: &str = "/api/v1/revocations";
+/// `POST`: an agent that was revoked may send and receive again.
+pub const AGENT_REINSTATE: &str = "/api/v1/tenants/{tenant}/agents/{agent}/reinstate";
+/// `GET`: whether all programs are stopped. `POST`: stops them. `DELETE`: lets them go on.
+pub const FREEZE: &str = "/api/v1/freeze";
+/// `GET`: capability tokens of this node's agents.
+pub const TOKENS: &str = "/api/v1/tokens";
 /// `GET`, `POST`: tokens to join with.
 pub const JOIN_TOKENS: &str = "/api/v1/join-tokens";
 /// `DELETE`: takes one back.

@@ -10,10 +10,16 @@ use utoipa::ToSchema;
 
 use crate::whole;
 
+mod access;
 mod audit;
 mod authority;
 mod cluster;
 
+pub use access::{
+    AccessRevocation, ApiKey, CapabilityToken, ConsideredRule, EvaluatePolicies, Evaluated, Freeze,
+    NewAccessRevocation, NewApiKey, NewFreeze, Operator, OperatorWish, Policy, PolicyApplied,
+    PolicyDraft, PolicyWish, ServiceToken, Tenant, TenantWish,
+};
 pub use audit::{AuditHead, AuditLine};
 pub use authority::{
     Authority, AuthorityCertificate, NewRevocation, NewRotation, RevocationList, RevocationReason,
@@ -59,8 +65,17 @@ pub struct Problem {
 pub struct Whoami {
     /// `operator:NAME`.
     pub principal: String,
-    /// How it was authenticated.
+    /// How it was authenticated: `api-key`, `service-token`, `jwt` or `client-certificate`.
     pub method: String,
+    /// What logs and the audit log call the credential that was shown.
+    #[serde(default)]
+    pub credential: String,
+    /// Roles, `ROLE` or `ROLE@TENANT`.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// What of the operator's authority the credential has; empty: all of it.
+    #[serde(default)]
+    pub scopes: Vec<String>,
     /// The node that answered.
     pub node: String,
 }
