@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use caxton_capabilities::{ConversationId, MessageId, Principal, TraceId};
+use caxton_capabilities::{ConversationId, MessageId, Principal, TokenId, TraceId};
 use serde::{Deserialize, Serialize};
 
 /// Longest label (`reply-with`, `in-reply-to`) in bytes: an id of any field system fits.
@@ -193,6 +193,8 @@ pub struct Envelope {
     pub content: Arc<[u8]>,
     /// What is promised of it.
     pub delivery: Delivery,
+    /// The ids of the capability token it was let in with, first block to last; empty where none was needed.
+    pub tokens: Arc<[TokenId]>,
     /// The trace it is a step of.
     pub trace: TraceParent,
 }
@@ -281,7 +283,9 @@ pub enum Step {
         /// The message whose handling caused it.
         cause: Option<MessageId>,
         /// The rule that permitted it.
-        rule: &'static str,
+        rule: Arc<str>,
+        /// On whose behalf, by whom, to the sender: for whom each block of its token is.
+        chain: Vec<Principal>,
         /// Content bytes.
         bytes: u64,
         /// What is promised of it.

@@ -16,5 +16,7 @@ pub mod ports;
 pub mod pulse;
 pub mod registry;
 pub mod supervision;
+#[cfg(test)]
+mod testing;
 mod ticker;
 pub mod tree;

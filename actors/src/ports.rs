@@ -84,6 +84,32 @@ pub struct Version {
     pub protocols: Vec<Protocol>,
     /// Services under which other agents find it.
     pub services: Vec<Name>,
+    /// What its token gives it, each as `ACTION PATTERN`.
+    pub rights: Vec<String>,
+    /// From whom it takes what.
+    pub accepts: Accepts,
+    /// The bytes of its capability token; empty before it is issued.
+    pub token: Vec<u8>,
+}
+
+/// What an agent takes, as its deployer says: whatever policies permit beyond it is refused at its door.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Accepts {
+    /// Senders as patterns of rights (`acme/*`, `operator:ann`); empty: whoever policies permit.
+    pub senders: Vec<String>,
+    /// Speech acts; empty: all.
+    pub performatives: Vec<Performative>,
+    /// How many messages of one sender in how many seconds.
+    pub rate: Option<(u32, u32)>,
+}
+
+/// Issues capability tokens to agents.
+pub trait Authority: Send + Sync + 'static {
+    /// The bytes of a sealed token for `agent`: the rights of the version, on behalf of who deployed it.
+    ///
+    /// # Errors
+    /// A right is none, or the key does not sign; in words for the deployer.
+    fn issue(&self, agent: &Address, version: &Version) -> Result<Vec<u8>, String>;
 }
 
 /// A ledger operation failed. Nothing of it was applied, unless the doc of the call says otherwise.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root (one-for-one: each starts again from what was published or is durable)
-//! ├ policy ─ publishes the policy set
+//! ├ policy ─ publishes policies, and who is who
 //! ├ auth ─── folds it into trust
 //! ├ ca ───── keeps the certificate fresh
 //! ├ pulse ── publishes the node's health
@@ -13,7 +13,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use caxton_capabilities::{PolicySet, Trust};
+use caxton_capabilities::Trust;
 use tokio::sync::watch;
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     ca::{CaActor, CaArguments, CaMessage, Certificates},
     gateway::{AdmissionLimits, Gateway, GatewayActor, GatewayMessage, GatewayParts, Routes},
     policy::{PolicyActor, PolicyMessage},
-    ports::{Clock, Hops, Ids, Ledger, Programs},
+    ports::{Authority, Clock, Hops, Ids, Ledger, Programs},
     pulse::{Health, PulseActor, PulseArguments, PulseMessage},
     registry::{Hands, Registry, RegistryActor, RegistryArguments, RegistryMessage},
     supervision::{
@@ -39,8 +39,10 @@ const SYSTEM_RESERVED: usize = 4;
 /// What a tree is made from.
 #[derive(Clone)]
 pub struct TreeParts {
-    /// The policy set to begin with.
-    pub policies: PolicySet,
+    /// Policies, and who is who, to begin with.
+    pub trust: Trust,
+    /// What issues tokens to agents.
+    pub authority: Arc<dyn Authority>,
     /// The durable ledger.
     pub ledger: Arc<dyn Ledger>,
     /// The node's certificate.
@@ -101,8 +103,8 @@ impl Tree {
         parts: TreeParts,
         programs: impl FnOnce(&Gateway) -> Arc<dyn Programs>,
     ) -> Result<Self, StartError> {
-        let policies = watch::Sender::new(parts.policies.clone());
-        let trust = watch::Sender::new(Trust::new(parts.policies.clone(), None));
+        let policies = watch::Sender::new(parts.trust.clone());
+        let trust = watch::Sender::new(parts.trust.clone());
         let health = watch::Sender::new(Health::default());
         let gateway_parts = GatewayParts {
             limits: parts.admission,
@@ -205,12 +207,12 @@ macro_rules! child {
     }};
 }
 
-fn policy_child(published: watch::Sender<PolicySet>) -> (ChildSpec, BoundedRef<PolicyMessage>) {
+fn policy_child(published: watch::Sender<Trust>) -> (ChildSpec, BoundedRef<PolicyMessage>) {
     let mailbox = mailbox();
     (child!("policy", mailbox, PolicyActor, published), mailbox)
 }
 
-fn auth_child(policies: watch::Receiver<PolicySet>, trust: watch::Sender<Trust>) -> ChildSpec {
+fn auth_child(policies: watch::Receiver<Trust>, trust: watch::Sender<Trust>) -> ChildSpec {
     let mailbox: BoundedRef<AuthMessage> = mailbox();
     let arguments = AuthArguments {
         policies,
@@ -270,6 +272,7 @@ fn registry_child(
     let hands = Hands {
         gateway,
         programs,
+        authority: Arc::clone(&parts.authority),
         agents,
         retry: parts.retry,
         conversations_max: parts.conversations_max,

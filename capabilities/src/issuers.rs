@@ -158,6 +158,12 @@ impl Revoked {
         self.tokens.contains(id)
     }
 
+    /// Whether any of these was: a token is its last id, and what it was made of are the others.
+    #[must_use]
+    pub fn any_token(&self, ids: impl IntoIterator<Item = TokenId>) -> bool {
+        !self.tokens.is_empty() && ids.into_iter().any(|id| self.tokens.contains(&id))
+    }
+
     /// Whether this key was taken back.
     #[must_use]
     pub fn has_key(&self, id: &KeyId) -> bool {

@@ -18,6 +18,7 @@ pub mod cache;
 #[path = "../tests/tokens/cast.rs"]
 mod cast;
 pub mod caveat;
+pub mod deployed;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
@@ -27,10 +28,11 @@ pub mod issuers;
 pub mod key;
 pub mod moment;
 mod narrow;
-pub mod policy;
 pub mod present;
 pub mod request;
 pub mod right;
+pub mod scope;
+pub mod standing;
 pub mod terms;
 mod text;
 pub mod token;
@@ -39,9 +41,10 @@ pub mod verify;
 mod wire;
 
 pub use allow::{Allowed, DeniedReason, Limit, Request, TokenDenied};
-pub use authorize::{Denied, Permit, Trust};
+pub use authorize::{Denied, Permit, Refusal, Said, Speech, Trust};
 pub use cache::{TokenCache, TokenDigest};
 pub use caveat::{Audience, Audiences, CaveatError, Caveats, Performative, Performatives, Rate};
+pub use deployed::{CHANCE_BYTES, Deployed};
 pub use grant::{Grant, Pattern, Prefix};
 pub use id::{
     Address, AgentId, ConversationId, MessageId, Name, ParseIdError, ParseNameError, Principal,
@@ -51,13 +54,14 @@ pub use issuers::{Issuer, Issuers, IssuersError, Revoked};
 pub use key::{HolderKey, HolderPublic, IssuerKey, IssuerPublic, KeyError, KeyId, SignError};
 pub use moment::Moment;
 pub use narrow::{ChainError, LIFETIME_SECONDS_MAX, Widening};
-pub use policy::{Decision, PolicySet, Rule};
 pub use present::{Context, Presentation, PresentationError};
 pub use request::{
     Destination, Device, Policies, PolicyAction, PolicyContext, PolicyPrincipal, PolicyRequest,
     PolicyResource, PrincipalFacts, PrincipalId, ResourceId, Role, RuleName, Ruling,
 };
 pub use right::{Action, ParseRightError, Resource, Right, ThingName};
+pub use scope::{SCOPES_MAX, Scope, ScopeError, Scopes};
+pub use standing::Standing;
 pub use terms::{Block, Origin, Rights, Terms, TermsError, TrustDomain};
 pub use text::TextError;
 pub use token::{MakeError, Token};

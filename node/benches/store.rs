@@ -161,6 +161,7 @@ fn message(number: u128, agents: u128) -> (AgentId, Arc<Envelope>) {
         content_type: "application/json".into(),
         content: vec![b'x'; CONTENT_BYTES].into(),
         delivery: Delivery::AtLeastOnce,
+        tokens: Arc::default(),
         trace: TraceParent {
             trace: TraceId::from_u128(number + 1).unwrap(),
             span: 0,

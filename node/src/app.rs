@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
-use caxton_actors::{auth::Credentials, tree::Tree};
+use caxton_actors::tree::Tree;
 use caxton_capabilities::Name;
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    access::keeper::Keeper,
     audit::Audit,
     cluster::{drain::Drain, start::Cluster},
     config::Config,
@@ -60,7 +61,8 @@ pub(crate) struct App {
     pub(crate) kept: Arc<Queue>,
     /// Who writes them; nobody on an ephemeral node.
     pub(crate) history: Option<History>,
-    pub(crate) credentials: watch::Receiver<Credentials>,
+    /// Who may do what.
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) identity: Arc<Identity>,

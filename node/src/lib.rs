@@ -12,6 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod access;
 mod app;
 mod audit;
 pub mod bench;

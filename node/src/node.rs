@@ -7,18 +7,17 @@ use std::{
 
 use caxton_actors::{
     agent::RetryPolicy,
-    auth::Credentials,
     gateway::AdmissionLimits,
     ports::unix_ms,
     supervision::Intensity,
     tree::{Tree, TreeParts},
 };
-use caxton_capabilities::PolicySet;
 use caxton_sandbox::{Engine, EngineConfig};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    access::{self, issuer::TokenIssuer},
     app::{About, App, Phase},
     audit::{self, Audit},
     cluster::{self, drain::Drain, start::Ground},
@@ -29,8 +28,8 @@ use crate::{
     logs::Logs,
     manage,
     parts::{
-        StartNodeError, compiler, data_folder, history, identity, listen, named, operator, room,
-        store_options,
+        StartNodeError, compiler, data_folder, history, identity, keeper, listen, named, operator,
+        room, store_options,
     },
     ready::{Ready, Secret, ready},
     store::Store,
@@ -44,7 +43,6 @@ use crate::{
 pub(crate) struct Node {
     pub(crate) app: Arc<App>,
     phase: watch::Sender<Phase>,
-    _credentials: watch::Sender<Credentials>,
     ephemeral: Option<PathBuf>,
 }
 
@@ -72,11 +70,17 @@ impl Node {
         }
         let (identity, cluster) =
             identity(&config, &folder, &environment, join_token.as_ref()).await?;
-        let (operator, api_key, credentials) = operator(&folder, &environment)?;
+        let (operator, api_key, founding) = operator(&folder, &environment)?;
         let owner = audit::Owner {
             id: &identity.spiffe_id,
         };
         let audit = Audit::start(&folder, &owner, &environment).await?;
+        let issuer = Arc::new(TokenIssuer::open(
+            &folder,
+            &identity.spiffe_id,
+            &environment,
+        )?);
+        let in_force = watch::Sender::new(0);
         let (listener, address) = listen(&config, &mut notes).await?;
 
         let cluster = cluster::start::start(
@@ -87,10 +91,20 @@ impl Node {
                 store: &store,
                 environment: &environment,
                 cluster,
+                in_force: in_force.subscribe(),
             },
             &mut notes,
         )
         .await?;
+
+        let ground = access::keeper::Ground {
+            owner: operator.clone(),
+            founding,
+            issuers: issuer.issuers().map_err(StartNodeError::Access)?,
+            store: Arc::clone(&store),
+            environment: Arc::clone(&environment),
+        };
+        let keeper = keeper(ground, cluster.as_ref(), in_force).await?;
 
         let drain = Drain::open(&folder);
         let (agents_max, agents_max_reason) = room(&config);
@@ -113,7 +127,8 @@ impl Node {
             false => Some(history(&config, &folder, &store, &kept, (&traces, &logs))?),
         };
         let parts = TreeParts {
-            policies: PolicySet::owner_only(operator.clone()),
+            trust: keeper.trust(),
+            authority: issuer,
             ledger: store.clone(),
             certificates: identity.clone(),
             ids: environment.clone(),
@@ -149,8 +164,9 @@ impl Node {
         })
         .await?;
 
+        keeper.attach(&tree);
+
         let (phase, phase_now) = watch::channel(Phase::Starting);
-        let (credentials, credentials_now) = watch::channel(credentials);
         let about = About {
             name: config.node.name.clone(),
             spiffe_id: identity.spiffe_id.clone(),
@@ -172,7 +188,7 @@ impl Node {
             logs,
             kept,
             history,
-            credentials: credentials_now,
+            keeper,
             environment,
             phase: phase_now,
             identity,
@@ -191,6 +207,7 @@ impl Node {
             app.stop.clone(),
         ));
         app.tasks.spawn(cluster::attend::attend(Arc::clone(&app)));
+        app.tasks.spawn(access::keeper::follow(Arc::clone(&app)));
         phase.send_replace(Phase::Ready);
 
         let ready = ready(&app, notes, operator, api_key, begun);
@@ -198,7 +215,6 @@ impl Node {
             Self {
                 app,
                 phase,
-                _credentials: credentials,
                 ephemeral,
             },
             ready,

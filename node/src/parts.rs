@@ -2,7 +2,6 @@
 //! compiler, made from the configuration. What can go wrong with a start is told here.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     net::SocketAddr,
     os::unix::fs::DirBuilderExt as _,
@@ -10,11 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use caxton_actors::{
-    auth::{Credential, Credentials},
-    ports::Ledger as _,
-    supervision::StartError,
-};
+use caxton_actors::{ports::Ledger as _, supervision::StartError};
 use caxton_capabilities::Name;
 use caxton_pki::{SpiffeId, TrustDomain};
 use caxton_sandbox::{
@@ -22,15 +17,16 @@ use caxton_sandbox::{
     agents_by_map_count,
 };
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use zeroize::Zeroizing;
 
 use crate::{
+    access::keeper::{Ground, KeepError, Keeper, Writer},
     audit::StartAuditError,
     cluster::{
         home::Membership,
         joining::{self, JoinClusterError},
-        start::StartClusterError,
+        start::{Cluster, StartClusterError},
     },
     config::{AgentsMax, Config, Mode},
     environment::Environment,
@@ -81,6 +77,9 @@ pub enum StartNodeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Who may do what is not known.
+    #[error("who may do what: {0}")]
+    Access(String),
     /// What happens cannot be audited.
     #[error(transparent)]
     Audit(#[from] StartAuditError),
@@ -260,7 +259,7 @@ pub(crate) fn named(mut config: Config) -> Config {
 pub(crate) fn operator(
     folder: &Path,
     environment: &Environment,
-) -> Result<(Name, Secret, Credentials), StartNodeError> {
+) -> Result<(Name, Secret, [u8; 32]), StartNodeError> {
     let path = folder.join("operator.key");
     if !path.exists() {
         let random: [u8; 32] = environment.bytes();
@@ -283,13 +282,37 @@ pub(crate) fn operator(
     let operator: Name = OPERATOR
         .parse()
         .map_err(|error| StartNodeError::Name(format!("{OPERATOR}: {error}")))?;
-    let credential = Credential {
-        operator: operator.clone(),
-        expires_ms: None,
-    };
     let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    let credentials = Credentials::new(BTreeMap::from([(digest, credential)]));
-    Ok((operator, Secret::new(key), credentials))
+    Ok((operator, Secret::new(key), digest))
+}
+
+/// Who may do what: this node's own document where it writes it, else what the CA last said.
+pub(crate) async fn keeper(
+    ground: Ground,
+    cluster: Option<&Cluster>,
+    in_force: watch::Sender<u64>,
+) -> Result<Arc<Keeper>, StartNodeError> {
+    let (writer, said) = match cluster {
+        None => (Writer::Alone, None),
+        Some(cluster) => match &cluster.ca {
+            Some(ca) => (Writer::Ca(Arc::clone(ca)), None),
+            None => {
+                let held = cluster.held().borrow().clone();
+                (Writer::Elsewhere, Some(held))
+            }
+        },
+    };
+    let opened = Keeper::open(ground, writer, said.as_deref(), in_force).await;
+    opened.map_err(|error| {
+        let told = match &error {
+            KeepError::Policies(problems) => {
+                let all: Vec<_> = problems.told().iter().map(ToString::to_string).collect();
+                format!("{error}: {}", all.join("; "))
+            }
+            other => other.to_string(),
+        };
+        StartNodeError::Access(told)
+    })
 }
 
 /// Binds the API's socket. A development node takes the next free port where none was chosen.

@@ -137,7 +137,15 @@ impl Host for AgentHost {
         let delivery = parsed.delivery.unwrap_or(envelope::Delivery::AtLeastOnce);
         self.wiring
             .gateway
-            .may_send(&me, &parsed.receiver, delivery)
+            .may_send(
+                &me,
+                &parsed.receiver,
+                (
+                    delivery,
+                    performative_of(message.performative),
+                    message.content.len(),
+                ),
+            )
             .map_err(refused)?;
         Ok(id.to_string())
     }
@@ -330,7 +338,7 @@ fn refuse_reserved(key: &str) -> Result<(), AgentError> {
 fn refused(refusal: Refusal) -> AgentError {
     let text = refusal.to_string();
     match refusal {
-        Refusal::Denied(_) => AgentError::Denied(text),
+        Refusal::Denied(_) | Refusal::NotAccepted { .. } => AgentError::Denied(text),
         Refusal::UnknownReceiver(_) => AgentError::NotFound(text),
         Refusal::TooLarge { .. } => AgentError::Quota(text),
         Refusal::Stopped(_) | Refusal::Busy { .. } | Refusal::NotDurable(_) | Refusal::Draining => {

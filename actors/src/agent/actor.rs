@@ -59,8 +59,8 @@ pub(crate) struct AgentActor;
 pub(crate) struct AgentState {
     pub(super) arguments: AgentArguments,
     pub(super) core: Core,
-    version: Arc<Version>,
-    instance: Option<Box<dyn Instance>>,
+    pub(super) version: Arc<Version>,
+    pub(super) instance: Option<Box<dyn Instance>>,
     pub(super) timers: JoinSet<()>,
     alarm: Alarm,
 }
@@ -115,6 +115,7 @@ impl Actor for AgentActor {
     ) -> Result<(), ActorProcessingErr> {
         state.adopt();
         if state.instance.is_none()
+            && state.is_held().is_none()
             && let Err(fault) = state.start_instance().await
         {
             // It is tried again with the first message, which then fails with this reason.
@@ -173,7 +174,7 @@ impl AgentState {
     }
 
     /// Takes the version that was handed over, between two messages.
-    fn adopt(&mut self) {
+    pub(super) fn adopt(&mut self) {
         if let Some(handover) = self.arguments.port.take_handover() {
             self.core.declare(handover.version.protocols.clone());
             self.version = handover.version;
@@ -300,29 +301,40 @@ impl AgentState {
     }
 
     async fn run(&mut self, job: Job) -> Result<(), ActorProcessingErr> {
-        self.adopt();
-        let instance = match self.instance.take() {
-            Some(instance) => instance,
-            None => match self.start_instance().await {
-                Ok(()) => match self.instance.take() {
-                    Some(instance) => instance,
-                    None => return Ok(()),
-                },
-                Err(fault) => return self.fail(job, fault).await,
-            },
-        };
-        let gateway = self.arguments.gateway.clone();
-        let started = Step::Started {
-            waited: job.since.elapsed(),
-            version: self.version.number,
-            attempt: job.attempts + 1,
-        };
-        gateway.record(&job.envelope, started);
         let Delivered {
             instance,
             result,
             usage,
-        } = instance.deliver(Arc::clone(&job.envelope)).await;
+        } = loop {
+            self.released(&job).await;
+            if let Err(reason) = self.is_still_permitted(&job) {
+                let act = Performative::Refuse;
+                return self.refuse(job, act, "revoked", &reason).await;
+            }
+            let instance = match self.instance.take() {
+                Some(instance) => instance,
+                None => match self.start_instance().await {
+                    Ok(()) => match self.instance.take() {
+                        Some(instance) => instance,
+                        None => return Ok(()),
+                    },
+                    Err(fault) => return self.fail(job, fault).await,
+                },
+            };
+            let started = Step::Started {
+                waited: job.since.elapsed(),
+                version: self.version.number,
+                attempt: job.attempts + 1,
+            };
+            self.arguments.gateway.record(&job.envelope, started);
+            let held = self.held();
+            // SECURITY: what is held ends in the middle of a message, not after it.
+            tokio::select! {
+                biased;
+                delivered = instance.deliver(Arc::clone(&job.envelope)) => break delivered,
+                () = held => {}
+            }
+        };
         self.instance = instance;
         let status = &self.arguments.port.status;
         status.add_cpu(usage.cpu);

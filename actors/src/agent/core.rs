@@ -44,6 +44,8 @@ pub(crate) struct Job {
     /// Its place in the ledger; `None` for what is not durable.
     pub(crate) sequence: Option<u64>,
     pub(crate) attempts: u32,
+    /// The epoch of the trust it was let in under; 0 where that is not known.
+    pub(crate) epoch: u64,
     pub(crate) since: Instant,
     pub(crate) bytes: Option<OwnedSemaphorePermit>,
     pub(crate) place: Option<Occupied>,
@@ -62,6 +64,7 @@ impl Job {
             envelope,
             sequence,
             attempts: 0,
+            epoch: 0,
             since,
             bytes,
             place: None,

@@ -5,6 +5,7 @@ mod actor;
 mod alarm;
 mod core;
 mod effect;
+mod held;
 mod message;
 mod trial;
 

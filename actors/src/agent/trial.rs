@@ -34,6 +34,7 @@ pub(crate) async fn trial(
         content_type: HEALTH_CONTENT_TYPE.into(),
         content: Arc::from(b"{}".as_slice()),
         delivery: Delivery::AtMostOnce,
+        tokens: Arc::default(),
         trace: TraceParent {
             trace: ids.trace(),
             span: 0,

@@ -1,6 +1,6 @@
 //! The shell: follows the policies that `policy` publishes, and publishes trust.
 
-use caxton_capabilities::{PolicySet, Trust};
+use caxton_capabilities::Trust;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -10,15 +10,15 @@ use crate::supervision::{Admitted, BoundedRef};
 /// What the auth actor is told.
 #[derive(Debug)]
 pub enum AuthMessage {
-    /// The policies changed.
-    Policies(PolicySet),
+    /// Policies or standing changed.
+    Published(Trust),
 }
 
 /// What it is made from.
 #[derive(Clone, Debug)]
 pub struct AuthArguments {
     /// What `policy` publishes.
-    pub policies: watch::Receiver<PolicySet>,
+    pub policies: watch::Receiver<Trust>,
     /// Where trust is published.
     pub trust: watch::Sender<Trust>,
     /// Its own mailbox.
@@ -62,7 +62,7 @@ impl Actor for AuthActor {
         let follow = async move {
             while policies.changed().await.is_ok() {
                 let set = policies.borrow_and_update().clone();
-                let _gone = mailbox.admit().await.send(AuthMessage::Policies(set));
+                let _gone = mailbox.admit().await.send(AuthMessage::Published(set));
             }
         };
         #[expect(
@@ -83,8 +83,8 @@ impl Actor for AuthActor {
         message: Self::Msg,
         state: &mut AuthState,
     ) -> Result<(), ActorProcessingErr> {
-        let (AuthMessage::Policies(set), _place) = message.into_parts();
-        if let Some(trust) = state.core.fold(set) {
+        let (AuthMessage::Published(published), _place) = message.into_parts();
+        if let Some(trust) = state.core.fold(published) {
             state.trust.send_replace(trust);
         }
         Ok(())

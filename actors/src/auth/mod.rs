@@ -4,4 +4,3 @@ mod actor;
 mod core;
 
 pub use actor::{AuthActor, AuthArguments, AuthMessage};
-pub use core::{Credential, Credentials};

@@ -26,6 +26,8 @@ pub enum BusyWith {
     Mailbox,
     /// The tenant's messages under way hold all the bytes that they may.
     TenantBytes,
+    /// The sender's token or the receiver's terms allow no more now.
+    Rate,
     /// The agent is between two incarnations.
     Restarting,
 }
@@ -37,6 +39,7 @@ impl BusyWith {
         match self {
             Self::Mailbox => "messages.mailbox_max",
             Self::TenantBytes => "messages.tenant_in_flight_bytes_max",
+            Self::Rate => "the rate of the sender's token or of the receiver's terms",
             Self::Restarting => "the agent is restarting",
         }
     }

@@ -6,7 +6,7 @@ use caxton_capabilities::{MessageId, Principal};
 use tokio::time::Instant;
 
 use super::{
-    core::{Route, route},
+    core::{Passage, Route, route},
     handle::Gateway,
     routes::AgentPort,
 };
@@ -51,6 +51,7 @@ impl Gateway {
                 .into_bytes()
                 .into(),
             delivery: Delivery::AtMostOnce,
+            tokens: Arc::default(),
             trace: TraceParent {
                 trace: asked.trace.trace,
                 span: span_of(asked.id),
@@ -58,20 +59,7 @@ impl Gateway {
         });
         let authorized = {
             let trust = self.0.parts.trust.borrow();
-            let Envelope {
-                sender,
-                receiver,
-                delivery,
-                ..
-            } = &*envelope;
-            route(
-                &trust,
-                &self.0.routes,
-                self.now(),
-                sender,
-                receiver,
-                *delivery,
-            )
+            route(&trust, &self.0.routes, self.now(), &Passage::of(&envelope))
         };
         let Ok((permit, to)) = authorized else { return };
         self.record_accepted(&envelope, &permit, Some(asked.id));
@@ -109,8 +97,16 @@ impl Gateway {
         let (sender, receiver) = (Principal::Node, Principal::Agent(port.address.clone()));
         let (permit, _) = {
             let parts = self.parts();
-            let (trust, once) = (parts.trust.borrow(), Delivery::AtLeastOnce);
-            route(&trust, self.routes(), self.now(), &sender, &receiver, once).ok()?
+            let trust = parts.trust.borrow();
+            let passage = Passage {
+                sender: &sender,
+                receiver: &receiver,
+                delivery: Delivery::AtLeastOnce,
+                performative: Performative::Failure,
+                bytes: 0,
+                conversation: Some(overdue.conversation),
+            };
+            route(&trust, self.routes(), self.now(), &passage).ok()?
         };
         let envelope = Arc::new(Envelope {
             id: self.parts().ids.message(),
@@ -127,6 +123,7 @@ impl Gateway {
                 .into_bytes()
                 .into(),
             delivery: Delivery::AtMostOnce,
+            tokens: Arc::default(),
             trace: TraceParent {
                 trace: overdue.awaited.trace,
                 span: span_of(overdue.awaited.message),

@@ -1,16 +1,20 @@
 //! The way of one message: authorized, routed and admitted, made durable where that was asked for, moved.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
 
-use caxton_capabilities::{AgentId, MessageId, Name, Permit, Principal};
+use caxton_capabilities::{AgentId, Allowed, MessageId, Name, Permit, Principal};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     admission::BusyWith,
     answer::span_of,
-    core::{Route, route},
+    core::{Passage, Route, route},
     handle::Gateway,
     order::{Accepted, Order, Refusal},
+    rates::Counted,
     routes::AgentPort,
 };
 use crate::{
@@ -68,16 +72,36 @@ impl Gateway {
             content_type: order.content_type,
             content: order.content,
             delivery: order.delivery,
+            tokens: Arc::default(),
             trace: TraceParent {
                 trace: order.trace.unwrap_or_else(|| ids.trace()),
                 span: 0,
             },
         };
-        self.prepare(Arc::new(envelope))
+        self.prepare(envelope).map_err(|(_unsent, refusal)| refusal)
     }
 
     /// Authorizes, routes and admits; nothing has moved when it returns.
-    fn prepare(&self, envelope: Arc<Envelope>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, mut envelope: Envelope) -> Result<Prepared, (Arc<Envelope>, Refusal)> {
+        let (permit, route) = match self.let_in(&envelope) {
+            Ok(let_in) => let_in,
+            Err(refusal) => return Err((Arc::new(envelope), refusal)),
+        };
+        if let Some(allowed) = permit.allowed() {
+            envelope.tokens = allowed.tokens().into();
+        }
+        let envelope = Arc::new(envelope);
+        match self.placed(&envelope, &permit, route) {
+            Ok(to) => Ok(Prepared {
+                envelope,
+                permit,
+                to,
+            }),
+            Err(refusal) => Err((envelope, refusal)),
+        }
+    }
+
+    fn let_in(&self, envelope: &Envelope) -> Result<(Permit, Route), Refusal> {
         let limits = self.limits();
         let bytes = envelope.content.len();
         if bytes > limits.message_bytes_max {
@@ -86,39 +110,58 @@ impl Gateway {
                 max: limits.message_bytes_max,
             });
         }
-        let (permit, route) = {
-            let trust = self.0.parts.trust.borrow();
-            let now = self.now();
-            let Envelope {
-                sender,
-                receiver,
-                delivery,
-                ..
-            } = &*envelope;
-            route(&trust, &self.0.routes, now, sender, receiver, *delivery)
-                .map_err(|reason| Refusal::of_route(reason, receiver))?
+        let trust = self.0.parts.trust.borrow();
+        let passage = Passage::of(envelope);
+        route(&trust, &self.0.routes, self.now(), &passage)
+            .map_err(|reason| Refusal::of_route(reason, &envelope.receiver))
+    }
+
+    /// A place for what was let in. Rates are counted last, so that what is refused uses none up.
+    fn placed(
+        &self,
+        envelope: &Envelope,
+        permit: &Permit,
+        route: Route,
+    ) -> Result<Destination, Refusal> {
+        let port = match route {
+            Route::Edge(name) => return Ok(Destination::Edge(name)),
+            Route::Runtime => return Ok(Destination::Runtime),
+            Route::Local(port) => port,
         };
-        let to = match route {
-            Route::Edge(name) => Destination::Edge(name),
-            Route::Runtime => Destination::Runtime,
-            Route::Local(port) => {
-                let busy = |with| Refusal::Busy {
-                    receiver: envelope.receiver.clone(),
-                    with,
-                };
-                let bytes = port.budget.enter(bytes).map_err(busy)?;
-                let place = port
-                    .mailbox
-                    .try_admit()
-                    .map_err(|_full| busy(BusyWith::Mailbox))?;
-                Destination::Agent { port, place, bytes }
-            }
+        let busy = |with| Refusal::Busy {
+            receiver: envelope.receiver.clone(),
+            with,
         };
-        Ok(Prepared {
-            envelope,
-            permit,
-            to,
-        })
+        let bytes = port.budget.enter(envelope.content.len()).map_err(busy)?;
+        let place = port
+            .mailbox
+            .try_admit()
+            .map_err(|_full| busy(BusyWith::Mailbox))?;
+        if !self.is_in_rate(&port, permit) {
+            return Err(busy(BusyWith::Rate));
+        }
+        Ok(Destination::Agent { port, place, bytes })
+    }
+
+    /// Counts a message under every rate that its token and its receiver ask for.
+    fn is_in_rate(&self, port: &AgentPort, permit: &Permit) -> bool {
+        let now = || {
+            let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
+            since.map_or(0, |since| {
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            })
+        };
+        let of_token = permit.allowed().into_iter().flat_map(Allowed::limits);
+        let of_token = of_token.map(|limit| {
+            let rate = (limit.rate.count(), limit.rate.seconds());
+            (Counted::Token(limit.token), rate)
+        });
+        let of_receiver = port.accepts().rate().map(|rate| {
+            let sender = permit.principal().clone();
+            (Counted::Pair(port.id, sender), rate)
+        });
+        let mut all = of_token.chain(of_receiver);
+        all.all(|(key, rate)| self.0.rates.take(key, rate, now()))
     }
 
     /// What is durable is committed and moved by a task of the gateway's own: a sender that goes away in
@@ -207,7 +250,8 @@ impl Gateway {
             }
             Destination::Agent { port, place, bytes } => {
                 let sequence = acceptance.map(|acceptance| acceptance.sequence);
-                let job = Job::new(envelope, sequence, Some(bytes), Instant::now());
+                let mut job = Job::new(envelope, sequence, Some(bytes), Instant::now());
+                job.epoch = permit.epoch();
                 let before = port.mailbox.incarnation();
                 let Err(gone) = place.send(AgentMessage::Deliver(Box::new(job))) else {
                     if sequence.is_some() && port.mailbox.incarnation() != before {
@@ -241,7 +285,7 @@ impl Gateway {
         cause: &Envelope,
         draft: Draft,
     ) -> Result<Prepared, (Arc<Envelope>, Refusal)> {
-        let envelope = Arc::new(Envelope {
+        let envelope = Envelope {
             id: draft.id,
             performative: draft.performative,
             sender: Principal::Agent(from.address.clone()),
@@ -254,13 +298,13 @@ impl Gateway {
             content_type: draft.content_type,
             content: draft.content,
             delivery: draft.delivery.unwrap_or(cause.delivery),
+            tokens: Arc::default(),
             trace: TraceParent {
                 trace: cause.trace.trace,
                 span: span_of(cause.id),
             },
-        });
-        self.prepare(Arc::clone(&envelope))
-            .map_err(|refusal| (envelope, refusal))
+        };
+        self.prepare(envelope)
     }
 
     /// Has an agent read the ledger again, where something was put that did not pass here.

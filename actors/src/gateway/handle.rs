@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_capabilities::{MessageId, Permit, Principal, Trust};
+use caxton_capabilities::{Denied, MessageId, Permit, Principal, Right, Trust};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -15,13 +15,14 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     admission::{AdmissionLimits, TenantBudgets},
-    core::route,
+    core::{Passage, route},
     order::{Accepted, Order, Refusal, RequestError},
+    rates::Rates,
     routes::Routes,
     waiting::{Ticket, Waiting},
 };
 use crate::{
-    envelope::{Delivery, Envelope, Hop, Step},
+    envelope::{Delivery, Envelope, Hop, Performative, Step},
     ports::{Clock, Hops, Ids, Ledger},
 };
 
@@ -57,6 +58,7 @@ pub(super) struct Inner {
     pub(super) parts: GatewayParts,
     pub(super) routes: Arc<Routes>,
     budgets: TenantBudgets,
+    pub(super) rates: Rates,
     pub(super) waiting: Arc<Waiting>,
     observers: broadcast::Sender<Arc<Envelope>>,
     pub(super) draining: watch::Sender<bool>,
@@ -83,6 +85,7 @@ impl Gateway {
             parts,
             routes,
             budgets: TenantBudgets::default(),
+            rates: Rates::default(),
             waiting: Arc::default(),
             observers: broadcast::channel(OBSERVED_MAX).0,
             draining: watch::channel(false).0,
@@ -110,19 +113,35 @@ impl Gateway {
         &self,
         sender: &Principal,
         receiver: &Principal,
-        delivery: Delivery,
+        (delivery, performative, bytes): (Delivery, Performative, usize),
     ) -> Result<(), Refusal> {
         let trust = self.0.parts.trust.borrow();
-        route(
-            &trust,
-            &self.0.routes,
-            self.now(),
+        let passage = Passage {
             sender,
             receiver,
             delivery,
-        )
-        .map(drop)
-        .map_err(|reason| Refusal::of_route(reason, receiver))
+            performative,
+            bytes,
+            conversation: None,
+        };
+        route(&trust, &self.0.routes, self.now(), &passage)
+            .map(drop)
+            .map_err(|reason| Refusal::of_route(reason, receiver))
+    }
+
+    /// Whether what was accepted under an older state of trust would be let in now: nothing of what it stands on was
+    /// taken back. The sender may be gone; its token is known by its ids.
+    pub(crate) fn still_permits(&self, envelope: &Envelope) -> Result<(), Denied> {
+        let trust = self.0.parts.trust.borrow();
+        let right = Right::send(&envelope.receiver);
+        let said = Passage::of(envelope).said();
+        let stands_on = (said, &*envelope.tokens);
+        trust.reaffirm(&envelope.sender, right, stands_on, self.now())
+    }
+
+    /// The epoch of the trust that decisions are made from now.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.parts.trust.borrow().epoch()
     }
 
     pub(crate) fn parts(&self) -> &GatewayParts {
@@ -255,12 +274,20 @@ impl Gateway {
                 performative: envelope.performative,
                 conversation: envelope.conversation,
                 cause,
-                rule: permit.rule(),
+                rule: Arc::clone(permit.rule()),
+                chain: chain(permit),
                 bytes: u64::try_from(envelope.content.len()).unwrap_or(u64::MAX),
                 delivery: envelope.delivery,
             },
         );
     }
+}
+
+/// On whose behalf, by whom, to the sender: as the token's blocks say it.
+fn chain(permit: &Permit) -> Vec<Principal> {
+    permit.allowed().map_or_else(Vec::new, |allowed| {
+        allowed.subjects().flatten().cloned().collect()
+    })
 }
 
 fn unix_us(time: SystemTime) -> u64 {

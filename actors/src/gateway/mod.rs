@@ -6,6 +6,7 @@
 //! each way and put every message of the node in one queue. The price: the tables are shared and
 //! locked, for nanoseconds and never across an await.
 
+mod accepts;
 mod actor;
 mod admission;
 mod answer;
@@ -13,9 +14,11 @@ mod core;
 mod deliver;
 mod handle;
 mod order;
+mod rates;
 mod routes;
 mod waiting;
 
+pub use accepts::SENDERS_MAX;
 pub(crate) use actor::{GatewayActor, GatewayMessage};
 pub use admission::{AdmissionLimits, BusyWith};
 

@@ -62,6 +62,14 @@ pub enum Refusal {
     /// The sender may not.
     #[error(transparent)]
     Denied(Denied),
+    /// The receiver's own terms do not take it.
+    #[error("`{receiver}`: {reason}")]
+    NotAccepted {
+        /// Who.
+        receiver: Principal,
+        /// Which of its terms.
+        reason: &'static str,
+    },
     /// There is no such receiver.
     #[error("there is no agent `{0}`")]
     UnknownReceiver(Principal),
@@ -98,6 +106,7 @@ impl Refusal {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Denied(_) => "denied",
+            Self::NotAccepted { .. } => "not-accepted",
             Self::UnknownReceiver(_) => "unknown-receiver",
             Self::Stopped(_) => "stopped",
             Self::Busy { .. } => "busy",
@@ -129,6 +138,10 @@ impl Refusal {
     pub(super) fn of_route(reason: NoRoute, receiver: &Principal) -> Self {
         match reason {
             NoRoute::Denied(denied) => Self::Denied(denied),
+            NoRoute::NotAccepted(reason) => Self::NotAccepted {
+                receiver: receiver.clone(),
+                reason,
+            },
             NoRoute::UnknownReceiver => Self::UnknownReceiver(receiver.clone()),
             NoRoute::Stopped => Self::Stopped(receiver.clone()),
         }

@@ -7,13 +7,17 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
-use caxton_capabilities::{Address, AgentId, Name, TenantId};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use caxton_capabilities::{
+    Address, AgentId, Moment, Name, Principal, Refusal, Standing, TenantId, Token, TokenRefused,
+    Verified, verify::verify,
+};
+use tokio::sync::Notify;
 
-use super::admission::TenantBudget;
+use super::{accepts::Terms, admission::TenantBudget};
 use crate::{
     agent::AgentMessage,
     ports::{Desired, Directory, Instance, Version},
@@ -89,21 +93,27 @@ pub struct AgentPort {
     pub id: AgentId,
     /// Its address.
     pub address: Address,
+    /// Who made it.
+    pub owner: Principal,
     /// Its counters.
     pub status: PortStatus,
     pub(crate) mailbox: BoundedRef<AgentMessage>,
     pub(crate) budget: TenantBudget,
     /// Durable messages were accepted that did not reach the actor: it is to read them from the ledger.
     pub(crate) behind: AtomicBool,
+    /// A version was handed over.
+    pub(crate) handed: Notify,
     desired: AtomicBool,
     version: ArcSwap<Version>,
+    accepts: ArcSwap<Terms>,
+    /// The token of the version, as it was last verified.
+    verified: ArcSwapOption<(u64, Verified)>,
     handover: Mutex<Option<Handover>>,
 }
 
 impl AgentPort {
     pub(crate) fn new(
-        id: AgentId,
-        address: Address,
+        (id, address, owner): (AgentId, Address, Principal),
         version: Arc<Version>,
         mailbox: BoundedRef<AgentMessage>,
         budget: TenantBudget,
@@ -111,11 +121,15 @@ impl AgentPort {
         Self {
             id,
             address,
+            owner,
             status: PortStatus::default(),
             mailbox,
             budget,
             behind: AtomicBool::new(false),
+            handed: Notify::new(),
             desired: AtomicBool::new(false),
+            accepts: ArcSwap::from_pointee(Terms::of(&version.accepts)),
+            verified: ArcSwapOption::empty(),
             version: ArcSwap::new(version),
             handover: Mutex::new(None),
         }
@@ -137,6 +151,31 @@ impl AgentPort {
         }
     }
 
+    /// What it takes from whom.
+    pub(super) fn accepts(&self) -> Arc<Terms> {
+        self.accepts.load_full()
+    }
+
+    /// Its token, verified under `standing`: once for each version of it and each state of what counts.
+    pub(super) fn token(&self, standing: &Standing, now: SystemTime) -> Result<Verified, Refusal> {
+        let version = self.version.load();
+        if let Some(known) = &*self.verified.load()
+            && known.0 == version.number
+            && known.1.is_current(&standing.issuers, &standing.revoked)
+        {
+            return Ok(known.1.clone());
+        }
+        if version.token.is_empty() {
+            return Err(Refusal::NoToken);
+        }
+        let token = Token::from_bytes(&version.token).map_err(TokenRefused::Malformed)?;
+        let now = Moment::of(now).ok_or(Refusal::NoToken)?;
+        let verified = verify(&token, &standing.issuers, &standing.revoked, now)?;
+        let remembered = (version.number, verified.clone());
+        self.verified.store(Some(Arc::new(remembered)));
+        Ok(verified)
+    }
+
     /// Messages queued or being handled, and how many there may be.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {
@@ -156,8 +195,11 @@ impl AgentPort {
 
     /// Makes `handover` the version for the next message.
     pub(crate) fn hand_over(&self, handover: Handover) {
-        self.version.store(Arc::clone(&handover.version));
+        let version = &handover.version;
+        self.accepts.store(Arc::new(Terms::of(&version.accepts)));
+        self.version.store(Arc::clone(version));
         *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
+        self.handed.notify_one();
     }
 
     pub(crate) fn take_handover(&self) -> Option<Handover> {

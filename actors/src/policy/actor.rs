@@ -1,6 +1,6 @@
 //! The shell: publishes what the core holds.
 
-use caxton_capabilities::{PolicySet, Rule};
+use caxton_capabilities::Trust;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::watch;
 
@@ -10,8 +10,8 @@ use crate::supervision::Admitted;
 /// What the policy actor is told.
 #[derive(Debug)]
 pub enum PolicyMessage {
-    /// Replace all rules.
-    Replace(Vec<Rule>),
+    /// Put this in the place of all policies and of all that is known of everybody.
+    Replace(Trust),
 }
 
 /// The actor. It starts from what was last published, so a restart changes nothing.
@@ -20,8 +20,8 @@ pub struct PolicyActor;
 
 impl Actor for PolicyActor {
     type Msg = Admitted<PolicyMessage>;
-    type State = (PolicyCore, watch::Sender<PolicySet>);
-    type Arguments = watch::Sender<PolicySet>;
+    type State = (PolicyCore, watch::Sender<Trust>);
+    type Arguments = watch::Sender<Trust>;
 
     async fn pre_start(
         &self,
@@ -38,10 +38,15 @@ impl Actor for PolicyActor {
         message: Self::Msg,
         (core, published): &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let (PolicyMessage::Replace(rules), _place) = message.into_parts();
-        let set = core.0.replace(rules);
-        tracing::info!(epoch = set.epoch, "policies replaced");
-        published.send_replace(set);
+        let (PolicyMessage::Replace(trust), _place) = message.into_parts();
+        let epoch = trust.epoch();
+        match core.0.replace(trust) {
+            Some(trust) => {
+                tracing::info!(epoch, "policies and standing replaced");
+                published.send_replace(trust);
+            }
+            None => tracing::debug!(epoch, "an older state of policies came late"),
+        }
         Ok(())
     }
 }

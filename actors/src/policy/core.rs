@@ -1,38 +1,37 @@
-//! Which policy set is in force. Pure.
+//! Which policies are in force, and who is who. Pure.
 
-use caxton_capabilities::{PolicySet, Rule};
+use caxton_capabilities::Trust;
 
-/// The core. A set is replaced as a whole, and its epoch only grows.
+/// The core. What is in force is replaced as a whole, and its epoch only grows.
 #[derive(Debug)]
 pub(super) struct Core {
-    current: PolicySet,
+    current: Trust,
 }
 
 impl Core {
-    pub(super) const fn new(current: PolicySet) -> Self {
+    pub(super) const fn new(current: Trust) -> Self {
         Self { current }
     }
 
-    pub(super) fn current(&self) -> PolicySet {
-        self.current.clone()
-    }
-
-    /// Takes new rules under the next epoch, so that no cached decision outlives them.
-    pub(super) fn replace(&mut self, rules: Vec<Rule>) -> PolicySet {
-        self.current = PolicySet::new(self.current.epoch.saturating_add(1), rules);
-        self.current()
+    /// Takes what is newer, so that nothing that was taken back returns with a state that came late.
+    pub(super) fn replace(&mut self, trust: Trust) -> Option<Trust> {
+        if trust.epoch() < self.current.epoch() {
+            return None;
+        }
+        self.current = trust;
+        Some(self.current.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::trust_of_epoch;
 
     #[test]
-    fn each_replacement_has_an_epoch_of_its_own() {
-        let mut core = Core::new(PolicySet::owner_only("admin".parse().unwrap()));
-        let before = core.current().epoch;
-        assert_eq!(core.replace(vec![]).epoch, before + 1);
-        assert_eq!(core.replace(vec![Rule::SameTenant]).epoch, before + 2);
+    fn an_older_state_does_not_come_back() {
+        let mut core = Core::new(trust_of_epoch(5));
+        assert!(core.replace(trust_of_epoch(4)).is_none());
+        assert_eq!(core.replace(trust_of_epoch(6)).unwrap().epoch(), 6);
     }
 }

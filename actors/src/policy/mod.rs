@@ -1,4 +1,4 @@
-//! The policy actor: owns the versioned policy set and publishes it.
+//! The policy actor: owns what is in force, policies and who is who, and publishes it.
 
 mod actor;
 mod core;

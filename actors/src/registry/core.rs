@@ -6,7 +6,7 @@ use caxton_capabilities::{Address, AgentId, Name, Principal};
 
 use crate::{
     envelope::Protocol,
-    ports::{AgentRecord, Desired, Digest, Version},
+    ports::{Accepts, AgentRecord, Desired, Digest, Version},
 };
 
 /// What somebody wants an agent to be.
@@ -26,6 +26,10 @@ pub struct Deployment {
     pub protocols: Vec<Protocol>,
     /// Services to offer.
     pub services: Vec<Name>,
+    /// What its token is to give it, each as `ACTION PATTERN`.
+    pub rights: Vec<String>,
+    /// From whom it takes what.
+    pub accepts: Accepts,
     /// The version that must be current; 0 for "must not exist".
     pub if_version: Option<u64>,
 }
@@ -157,6 +161,9 @@ impl Deployment {
             limits: self.limits.clone(),
             protocols: self.protocols.clone(),
             services: self.services.clone(),
+            rights: self.rights.clone(),
+            accepts: self.accepts.clone(),
+            token: Vec::new(),
         }
     }
 }
@@ -241,6 +248,10 @@ fn changes(before: Option<&Version>, after: &Version) -> Vec<Change> {
         |version: &Version| list(version.services.iter().map(ToString::to_string).collect());
     compare("protocols", before.and_then(protocols), protocols(after));
     compare("services", before.and_then(services), services(after));
+    let rights = |version: &Version| list(version.rights.clone());
+    compare("rights", before.and_then(rights), rights(after));
+    let accepts = |version: &Version| version.accepts.told();
+    compare("accepts", before.and_then(accepts), accepts(after));
     changes
 }
 
@@ -260,6 +271,8 @@ mod tests {
             limits: BTreeMap::new(),
             protocols: vec![],
             services: vec![],
+            rights: vec!["send acme/*".into()],
+            accepts: Accepts::default(),
             if_version: None,
         }
     }

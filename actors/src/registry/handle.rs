@@ -27,6 +27,12 @@ pub enum RegistryError {
     /// The new version failed its trial; the one before goes on.
     #[error("{}: {}", .0.kind, .0.reason)]
     Trial(Fault),
+    /// Whatever the wish: the program may not run now.
+    #[error("{0}")]
+    Stopped(&'static str),
+    /// There is no token for it.
+    #[error("no capability token could be issued: {0}")]
+    NotIssued(String),
     /// It could not be made durable.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

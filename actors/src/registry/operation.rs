@@ -14,7 +14,10 @@ use super::{
 use crate::{
     agent::{AgentActor, AgentArguments, AgentMessage, RetryPolicy, trial},
     gateway::{AgentPort, Gateway, Handover},
-    ports::{AgentRecord, Desired, Digest, Ledger, Programs, StartOrder, Version, unix_ms},
+    ports::{
+        Accepts, AgentRecord, Authority, Desired, Digest, Ledger, Programs, StartOrder, Version,
+        unix_ms,
+    },
     supervision::{AddChildError, BoundedRef, ChildError, ChildSpec, Shutdown, SupervisorHandle},
 };
 
@@ -63,6 +66,8 @@ pub(crate) struct Hands {
     pub(crate) gateway: Gateway,
     /// What runs programs.
     pub(crate) programs: Arc<dyn Programs>,
+    /// What issues tokens.
+    pub(crate) authority: Arc<dyn Authority>,
     /// The supervisor of agents.
     pub(crate) agents: SupervisorHandle,
     /// How often agents try a message.
@@ -102,6 +107,7 @@ impl Hands {
         record: &mut AgentRecord,
         version: Arc<Version>,
     ) -> Result<Handover, RegistryError> {
+        let version = self.with_token(record, version)?;
         let order = StartOrder {
             agent: record.id,
             address: record.address.clone(),
@@ -111,6 +117,32 @@ impl Hands {
         let instance = Some(tried.map_err(RegistryError::Trial)?);
         record.sequence = self.ledger().save_agent(record.clone()).await?;
         Ok(Handover { version, instance })
+    }
+
+    /// The version with a token of its own. One that was deployed before has one, which may have been taken back.
+    fn with_token(
+        &self,
+        record: &mut AgentRecord,
+        version: Arc<Version>,
+    ) -> Result<Arc<Version>, RegistryError> {
+        let trust = self.gateway.parts().trust.borrow().clone();
+        if let Some(reason) = trust.standing().stops(&record.address, version.number) {
+            return Err(RegistryError::Stopped(reason));
+        }
+        if !version.token.is_empty() {
+            return Ok(version);
+        }
+        let token = self.authority.issue(&record.address, &version);
+        let token = token.map_err(RegistryError::NotIssued)?;
+        let version = Arc::new(Version {
+            token,
+            ..(*version).clone()
+        });
+        let mut versions = record.versions.iter_mut();
+        if let Some(kept) = versions.find(|kept| kept.number == version.number) {
+            *kept = (*version).clone();
+        }
+        Ok(version)
     }
 
     async fn put_to_use(
@@ -226,11 +258,13 @@ impl Hands {
                 limits: BTreeMap::new(),
                 protocols: Vec::new(),
                 services: Vec::new(),
+                rights: Vec::new(),
+                accepts: Accepts::default(),
+                token: Vec::new(),
             });
         let address = record.address.clone();
         let port = Arc::new(AgentPort::new(
-            record.id,
-            address,
+            (record.id, address, record.owner.clone()),
             Arc::new(version),
             mailbox,
             budget,

@@ -15,14 +15,18 @@ use caxton_actors::{
     envelope::{Delivery, Envelope, Hop, Performative, Protocol},
     gateway::{AdmissionLimits, Order},
     ports::{
-        Clock, Delivered, Digest, Draft, Fault, Hops, Ids, Instance, Programs, Reaction,
-        StartOrder, Usage, unix_ms,
+        Accepts, Authority, Clock, Delivered, Digest, Draft, Fault, Hops, Ids, Instance, Programs,
+        Reaction, StartOrder, Usage, Version, unix_ms,
     },
     registry::Deployment,
     supervision::Intensity,
     tree::{Tree, TreeParts},
 };
-use caxton_capabilities::{AgentId, ConversationId, MessageId, PolicySet, TraceId};
+use caxton_capabilities::{
+    Address, AgentId, CHANCE_BYTES, ConversationId, Deployed, Grant, Issuer, IssuerKey, Issuers,
+    LIFETIME_SECONDS_MAX, MessageId, Moment, Policies, PolicyAction, PolicyRequest, PrincipalId,
+    ResourceId, Rights, Ruling, Standing, Token, TraceId, Trust,
+};
 use futures_util::future::BoxFuture;
 use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
@@ -136,6 +140,63 @@ impl Cast {
     }
 }
 
+/// What every node permits before anybody writes a policy, as far as these tests need it.
+#[derive(Debug)]
+struct Rules;
+
+impl Policies for Rules {
+    fn epoch(&self) -> u64 {
+        1
+    }
+
+    fn decide(&self, request: &PolicyRequest) -> Ruling {
+        let sends = request.action == PolicyAction::Send;
+        let permitted = match (&request.principal.id, &request.resource.id) {
+            (PrincipalId::Operator(_), _) => true,
+            (PrincipalId::Agent(from), ResourceId::Agent(to)) => sends && from.tenant == to.tenant,
+            (PrincipalId::Agent(_) | PrincipalId::Node, _) => sends,
+            (PrincipalId::ApiKey(_), _) => false,
+        };
+        match permitted {
+            true => Ruling::Permit(["test/rule".into()].into()),
+            false => Ruling::NoRule,
+        }
+    }
+}
+
+fn issuer() -> IssuerKey {
+    IssuerKey::from_secret(&[7; 64]).unwrap()
+}
+
+fn trust() -> Trust {
+    let end = Moment::from_seconds(0).unwrap().after(u64::MAX);
+    let own = Issuer::of_cluster(issuer().public().clone(), end).unwrap();
+    let issuers = Issuers::try_new("acme.example".parse().unwrap(), 1, [own]).unwrap();
+    Trust::new(Arc::new(Rules), Arc::new(Standing::new(issuers)), None)
+}
+
+/// Issues what is asked for, from the beginning of the tests' time.
+struct Issuing;
+
+impl Authority for Issuing {
+    fn issue(&self, agent: &Address, version: &Version) -> Result<Vec<u8>, String> {
+        let grants = version
+            .rights
+            .iter()
+            .map(|text| text.parse::<Grant>().unwrap());
+        let begin = Moment::from_seconds(0).unwrap();
+        let deployed = Deployed {
+            trust_domain: "acme.example".parse().unwrap(),
+            behalf: &version.deployed_by,
+            agent,
+            rights: Rights::try_new(grants).unwrap(),
+            times: (begin, begin.after(LIFETIME_SECONDS_MAX)),
+        };
+        let token = Token::for_agent(&issuer(), deployed, &[1; CHANCE_BYTES]).unwrap();
+        Ok(token.to_bytes())
+    }
+}
+
 /// A running tree. What must outlive it is shared, so that another may be started on the same.
 pub(crate) struct Stage {
     pub(crate) tree: Tree,
@@ -156,7 +217,8 @@ impl Stage {
 
     async fn on(world: Arc<World>, ledger: Arc<Memory>, cast: Arc<Cast>) -> Self {
         let parts = TreeParts {
-            policies: PolicySet::owner_only("admin".parse().unwrap()),
+            trust: trust(),
+            authority: Arc::new(Issuing),
             ledger: ledger.clone(),
             certificates: world.clone(),
             ids: world.clone(),
@@ -209,6 +271,8 @@ impl Stage {
             limits: BTreeMap::new(),
             protocols: protocols.to_vec(),
             services: vec![],
+            rights: vec!["send acme/*".into(), "send default/*".into()],
+            accepts: Accepts::default(),
             if_version: None,
         }
     }

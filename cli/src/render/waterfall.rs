@@ -259,6 +259,7 @@ mod tests {
             conversation: "cnv_1".into(),
             bytes: 3,
             rule: "dev/allow-owner".into(),
+            chain: Vec::new(),
             accepted_us: at.0,
             waited_us: Some(at.1 - at.0),
             started_us: Some(at.1),

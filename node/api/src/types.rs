@@ -208,6 +208,17 @@ pub struct Deployment {
     /// Services under which other agents of the tenant find it. Absent: the demo's own, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<Vec<String>>,
+    /// What its capability token is to give it, each `ACTION PATTERN`, and nothing that its deployer may not do. Absent: to
+    /// send within its tenant. 32 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 32)]
+    pub rights: Option<Vec<String>>,
+    /// From whom it takes what. Absent: whatever policies permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<Accepts>,
+    /// Let a new version have rights that the one before did not have.
+    #[serde(default)]
+    pub grant: bool,
     /// Refuse unless the current version is this one; 0 for "does not exist yet".
     #[serde(
         default,
@@ -218,6 +229,22 @@ pub struct Deployment {
     /// Only say what would change.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// From whom an agent takes what: whatever policies permit beyond it is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accepts {
+    /// Senders: `TENANT/*`, `TENANT/AGENT`, `operator:NAME`; empty: whoever policies permit. 64 at most.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    pub senders: Vec<String>,
+    /// Speech acts; empty: all.
+    #[serde(default)]
+    pub performatives: Vec<String>,
+    /// How many messages of one sender in how many seconds, `N/SECONDS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
 }
 
 /// What a deployment did, or would do.
@@ -521,6 +548,9 @@ pub struct TracedMessage {
     pub bytes: u64,
     /// The rule that permitted it.
     pub rule: String,
+    /// The chain of its capability token: on whose behalf first, who sent it last; empty where none was needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
     /// Microseconds from the start of the trace to its acceptance.
     pub accepted_us: u64,
     /// Microseconds it waited in the mailbox.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use caxton_actors::{
     envelope::{Delivery, Performative},
     gateway::{Gateway, Order},
+    ports::Accepts,
     registry::Deployment,
 };
 use caxton_capabilities::{Address, Principal};
@@ -62,6 +63,8 @@ impl Rig {
                 .collect(),
             protocols: Vec::new(),
             services: Vec::new(),
+            rights: vec![format!("send {}/*", address.tenant)],
+            accepts: Accepts::default(),
             if_version: None,
         };
         self.node

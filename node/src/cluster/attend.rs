@@ -11,6 +11,7 @@ use caxton_mesh::{
 use tokio::time::Instant;
 
 use super::{
+    hearing::HearError,
     home,
     renewing::{recover, renew},
     service::STATE,
@@ -145,7 +146,7 @@ impl Applied {
 
 /// Fetches what the CA says from a member that has heard more of it.
 async fn hear(app: &App, cluster: &Cluster) {
-    let Some(hear) = &cluster.hear else {
+    let Some(hearing) = &cluster.hearing else {
         return;
     };
     let view = cluster.mesh.view().borrow().clone();
@@ -166,16 +167,12 @@ async fn hear(app: &App, cluster: &Cluster) {
         .mesh
         .call(&member, STATE, Vec::new(), STATE_TIMEOUT)
         .await;
-    let held = Arc::clone(&cluster.held.borrow());
     let peer = &*member;
-    match answer.map(|bytes| held.next(&bytes, app.environment.now())) {
-        Ok(Ok(Some(newer))) => match home::write_state(&cluster.data, &newer) {
-            Ok(()) => {
-                hear.send_replace(Arc::new(newer));
-            }
-            Err(error) => tracing::error!(%error, "the cluster's state could not be kept"),
-        },
-        Ok(Ok(None)) => {}
+    match answer.map(|bytes| hearing.hear(&bytes, app.environment.now())) {
+        Ok(Ok(())) => {}
+        Ok(Err(HearError::File(error))) => {
+            tracing::error!(%error, "the cluster's state could not be kept");
+        }
         Ok(Err(error)) => tracing::warn!(peer, %error, "the cluster's state is refused"),
         Err(error) => tracing::debug!(peer, %error, "the cluster's state was not heard"),
     }

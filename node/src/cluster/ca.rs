@@ -14,17 +14,20 @@ use std::{
 };
 
 use caxton_actors::ports::{LedgerError, unix_ms};
-use caxton_mesh::{Mesh, join::JoinToken, root_hash};
+use caxton_mesh::{Mesh, join::JoinToken, membership::State as MemberState, root_hash};
 use caxton_pki::{CertificateSummary, ServerName};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::{
     book::{Book, Digest, TokenRow, TooManyTokens},
     home,
+    service::PUSH,
     state::{self, CONTEXT, Held, State},
 };
 use crate::{
+    access::keeper::ROW as ACCESS,
     environment::Environment,
     identity::IdentityError,
     security::{CaError, CaFolder, CaReport, Revoked, Which},
@@ -39,6 +42,8 @@ pub(crate) use passage::Rotation;
 
 /// Row of the store: the book, as JSON so that a person can read it out of an export.
 const BOOK: &str = "ca-book";
+/// How long a member may take to decide by what it is handed: within the second in which a revocation is to count.
+const PUSH_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// The CA did not do it. What is told is still what is on the disk.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +78,15 @@ pub(crate) struct TokenMade {
     pub(crate) row: TokenRow,
 }
 
+/// Where a change counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// Members that said so, this one first.
+    pub(crate) effective_on: Vec<String>,
+    /// Members that are there and have not.
+    pub(crate) awaited: Vec<String>,
+}
+
 /// Which certificates are taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -105,6 +119,8 @@ pub(crate) struct Ca {
     /// What was last said to the cluster.
     said: watch::Sender<Arc<Held>>,
     mesh: OnceLock<Weak<Mesh>>,
+    /// Who may do what, as it was last said.
+    access: StdMutex<Vec<u8>>,
     passage: StdMutex<Passage>,
 }
 
@@ -135,6 +151,7 @@ impl Ca {
         book.found(unix_ms(now), &seat.founder, &key);
         let ca = Arc::new(Self {
             folder: Arc::new(StdMutex::new(folder)),
+            access: StdMutex::new(seat.store.meta_get(ACCESS)?.unwrap_or_default()),
             seat,
             shown: RwLock::new(Arc::new(book.clone())),
             book: Mutex::new(book),
@@ -190,6 +207,9 @@ impl Ca {
             cluster: self.seat.cluster.clone(),
             members: book.names(false),
             removed: book.names(true),
+            access: (self.access.lock())
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             after: self.said().state.version,
         };
         let data = self.seat.data.clone();
@@ -202,6 +222,44 @@ impl Ca {
             .await?;
         self.said.send_replace(Arc::new(said));
         Ok(())
+    }
+
+    /// Says who may do what, and hands it to every member that is there. The caller has made it durable.
+    pub(crate) async fn say_access(&self, access: Vec<u8>) -> Result<Reached, CaServiceError> {
+        let book = self.book.lock().await;
+        *self.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
+        self.say(&book).await?;
+        drop(book);
+        Ok(self.push().await)
+    }
+
+    /// Hands what was last said to every member that is there, and hears from each when it decides by it. The rest hear
+    /// of it by gossip, from whoever they meet first.
+    async fn push(&self) -> Reached {
+        let Some(mesh) = self.mesh() else {
+            return Reached::default();
+        };
+        let view = mesh.view().borrow().clone();
+        let bytes = self.said().bytes.clone();
+        let others = view.members.iter().filter(|member| {
+            !member.is_own && matches!(member.state, MemberState::Alive | MemberState::Suspect)
+        });
+        let calls = others.map(|member| {
+            let (mesh, name, bytes) = (&mesh, Arc::clone(&member.name), bytes.clone());
+            async move {
+                let told = mesh.call(&name, PUSH, bytes, PUSH_TIMEOUT).await;
+                (name.to_string(), told.is_ok())
+            }
+        });
+        let mut reached = Reached::default();
+        reached.effective_on.push(mesh.name().to_string());
+        for (name, is_told) in join_all(calls).await {
+            match is_told {
+                true => reached.effective_on.push(name),
+                false => reached.awaited.push(name),
+            }
+        }
+        reached
     }
 
     /// Once the mesh runs, the CA knows whom to send newcomers to.
@@ -365,6 +423,7 @@ struct Draft {
     cluster: String,
     members: Vec<String>,
     removed: Vec<String>,
+    access: Vec<u8>,
     /// The version before it.
     after: u64,
 }
@@ -377,6 +436,7 @@ impl Draft {
             bundle: folder.bundle()?.encode(),
             members: self.members,
             removed: self.removed,
+            access: self.access,
         };
         let sign = |body: &[u8]| folder.sign_statement(CONTEXT, body).ok();
         let bytes = state::assemble(&state, sign).ok_or(CaServiceError::State)?;

@@ -7,6 +7,7 @@
 //! - `door`: what a stranger meets who wants to join
 //! - `joining`: becoming a member at the first start
 //! - `service`: what other members ask of this node
+//! - `hearing`: what this node has heard of the CA
 //! - `drain`: a node that takes no new agents
 //! - `start`: opens the mesh and ends this node's part in it
 //! - `attend`: what is done while it runs; `renewing`: fresh certificates in time
@@ -21,6 +22,7 @@ pub(crate) mod drain;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/cluster.rs"]
 pub(crate) mod fuzz;
+pub(crate) mod hearing;
 pub(crate) mod home;
 pub(crate) mod joining;
 mod renewing;

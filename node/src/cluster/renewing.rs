@@ -159,8 +159,8 @@ fn take(
         .ok_or(RenewError::Nothing)?;
     held.bundle.verify(leaf, others, now, Purpose::MeshClient)?;
     app.identity.adopt(&membership)?;
-    if let Some(hear) = &cluster.hear {
-        hear.send_replace(Arc::new(held));
+    if let Some(hearing) = &cluster.hearing {
+        hearing.take(held)?;
     }
     Ok(())
 }
@@ -194,11 +194,8 @@ async fn recover_at(
         return Ok(false);
     };
     let now = app.environment.now();
-    if let Some(newer) = held.next(&bytes, now)? {
-        home::write_state(&cluster.data, &newer)?;
-        if let Some(hear) = &cluster.hear {
-            hear.send_replace(Arc::new(newer));
-        }
+    if let (Some(newer), Some(hearing)) = (held.next(&bytes, now)?, &cluster.hearing) {
+        hearing.take(newer)?;
     }
     let held = Arc::clone(&cluster.held.borrow());
     let chain = app.identity.mesh_chain();

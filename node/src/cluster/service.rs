@@ -1,6 +1,9 @@
 //! What other members ask of this node.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use caxton_mesh::{Caller, Service};
 use futures_util::future::BoxFuture;
@@ -9,9 +12,10 @@ use tokio::sync::watch;
 use super::{
     ca::{Ca, RenewRequest},
     decode,
+    hearing::Hearing,
     state::Held,
 };
-use crate::environment::Environment;
+use crate::{access::book::Access, environment::Environment};
 
 /// Fresh certificates, from a node with the ca role.
 pub(crate) const RENEW: u16 = 1;
@@ -21,23 +25,37 @@ pub(crate) const STATE: u16 = 2;
 /// The caller leaves for good: its name is taken back.
 pub(crate) const LEAVE: u16 = 3;
 
+/// What the CA says, handed over without being asked for: answered when this node decides by it.
+pub(crate) const PUSH: u16 = 4;
+/// How long that may take before the caller is told that it did not happen.
+const IN_FORCE: Duration = Duration::from_secs(2);
+
 /// Answers calls of other members.
 pub(crate) struct Calls {
-    environment: Arc<Environment>,
-    ca: Option<Arc<Ca>>,
-    held: watch::Receiver<Arc<Held>>,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) ca: Option<Arc<Ca>>,
+    pub(crate) held: watch::Receiver<Arc<Held>>,
+    pub(crate) hearing: Option<Arc<Hearing>>,
+    /// By which epoch of who may do what this node decides.
+    pub(crate) in_force: watch::Receiver<u64>,
 }
 
 impl Calls {
-    pub(crate) const fn new(
-        environment: Arc<Environment>,
-        ca: Option<Arc<Ca>>,
-        held: watch::Receiver<Arc<Held>>,
-    ) -> Self {
-        Self {
-            environment,
-            ca,
-            held,
+    /// Takes what any member carries: the CA's signature says whether it counts.
+    async fn pushed(&self, from: &Caller, body: &[u8]) -> Result<Vec<u8>, String> {
+        let hearing = self.hearing.as_ref();
+        let hearing = hearing.ok_or("this node speaks for the CA itself")?;
+        if let Err(error) = hearing.hear(body, self.environment.now()) {
+            tracing::warn!(%error, peer = &*from.name, "what a member handed over as the CA's word is refused");
+            return Err("it is not taken".to_owned());
+        }
+        let said = Arc::clone(&self.held.borrow());
+        let said = Access::decode(&said.state.access).map_err(|_unknown| "it is not understood")?;
+        let mut in_force = self.in_force.clone();
+        let decided = in_force.wait_for(|epoch| *epoch >= said.epoch);
+        match tokio::time::timeout(IN_FORCE, decided).await {
+            Ok(Ok(_)) => Ok(Vec::new()),
+            Ok(Err(_)) | Err(_) => Err("it is not in force yet".to_owned()),
         }
     }
 
@@ -76,6 +94,7 @@ impl Service for Calls {
             match kind {
                 RENEW => self.renew(from, &body).await,
                 LEAVE => self.leave(from).await,
+                PUSH => self.pushed(from, &body).await,
                 STATE => Ok(self.held.borrow().bytes.clone()),
                 _ => Err("no such call".to_owned()),
             }

@@ -20,6 +20,7 @@ use super::{
     attend::RENEW_TIMEOUT,
     ca::{Ca, CaServiceError, Seat},
     door::{CaDoor, Signpost, authorities},
+    hearing::Hearing,
     home::{self, Membership},
     joining::OpenDoor,
     service::{Calls, LEAVE},
@@ -106,7 +107,7 @@ pub(crate) struct Cluster {
     /// What the CA says to the whole cluster, the newest that was heard.
     pub(super) held: watch::Receiver<Arc<Held>>,
     /// Where a node that is not the CA puts what it has heard.
-    pub(super) hear: Option<watch::Sender<Arc<Held>>>,
+    pub(super) hearing: Option<Arc<Hearing>>,
     pub(super) data: PathBuf,
     _door: Option<OpenDoor>,
 }
@@ -120,6 +121,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) environment: &'a Arc<Environment>,
     /// The name of the cluster.
     pub(crate) cluster: String,
+    /// By which epoch of who may do what this node decides.
+    pub(crate) in_force: watch::Receiver<u64>,
 }
 
 /// Opens the mesh. None where the node has no certificate of a cluster.
@@ -134,6 +137,7 @@ pub(crate) async fn start(
         store,
         environment,
         cluster,
+        in_force,
     } = ground;
     let Some(credentials) = identity.credentials() else {
         return Ok(None);
@@ -165,12 +169,12 @@ pub(crate) async fn start(
         }
         None => None,
     };
-    let (held, hear) = match (&ca, earlier) {
+    let (held, hearing) = match (&ca, earlier) {
         (Some(ca), _) => (ca.says(), None),
         (None, Some(earlier)) => {
             let heard = freshened(earlier, &seeds, data, environment).await;
-            let (hear, held) = watch::channel(Arc::new(heard));
-            (held, Some(hear))
+            let hearing = Arc::new(Hearing::new(heard, data.to_owned()));
+            (hearing.held(), Some(hearing))
         }
         (None, None) => return Ok(None),
     };
@@ -193,11 +197,13 @@ pub(crate) async fn start(
         trust,
         seeds,
         agreed: home::agreed(data),
-        service: Arc::new(Calls::new(
-            Arc::clone(environment),
-            ca.clone(),
-            held.clone(),
-        )),
+        service: Arc::new(Calls {
+            environment: Arc::clone(environment),
+            ca: ca.clone(),
+            held: held.clone(),
+            hearing: hearing.clone(),
+            in_force,
+        }),
         door: Some(door),
     })?);
     signpost.attach(&mesh, held.clone());
@@ -217,7 +223,7 @@ pub(crate) async fn start(
         ca,
         name: cluster,
         held,
-        hear,
+        hearing,
         data: data.to_owned(),
         _door: left,
     }))
@@ -370,6 +376,11 @@ async fn advertise(
 }
 
 impl Cluster {
+    /// What the CA says, as it is heard.
+    pub(crate) fn held(&self) -> watch::Receiver<Arc<Held>> {
+        self.held.clone()
+    }
+
     /// Has the CA take this node's name back, forgets the membership, and asks this process to stop.
     pub(crate) async fn leave(&self) -> Result<(), String> {
         let view = self.mesh.view().borrow().clone();

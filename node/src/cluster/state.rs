@@ -1,5 +1,5 @@
 //! What the CA says to the whole cluster, under its signature: whom to trust, what was taken back, who
-//! belongs to it. Any member may carry it to any other, and none can change it. Pure.
+//! belongs to it, who may do what. Any member may carry it to any other, and none can change it. Pure.
 
 use std::{
     fmt,
@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) members: Vec<String>,
     /// Names that were taken back and are nobody's now.
     pub(crate) removed: Vec<String>,
+    /// Who may do what, as `access` writes it; empty where nothing was said yet.
+    pub(crate) access: Vec<u8>,
 }
 
 /// As it travels and lies on the disk.

@@ -16,7 +16,7 @@ const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 8;
 /// Longest body. A line of a log has at most 8 KiB, which escaping may make six times as long.
 const BODY_BYTES_MAX: usize = 64 << 10;
-/// Different words (kinds, rules) that are read back; there are some forty.
+/// Different words (kinds) that are read back; there are some twenty.
 const WORDS_MAX: usize = 256;
 
 /// What lies in the files of logs.
@@ -70,6 +70,7 @@ enum StepRow {
         conversation: [u8; 16],
         cause: Option<[u8; 16]>,
         rule: String,
+        chain: Vec<Principal>,
         bytes: u64,
         delivery: Delivery,
     },
@@ -109,6 +110,7 @@ impl From<Hop> for HopRow {
                 conversation,
                 cause,
                 rule,
+                chain,
                 bytes,
                 delivery,
             } => StepRow::Accepted {
@@ -117,7 +119,8 @@ impl From<Hop> for HopRow {
                 performative,
                 conversation: *conversation.uuid().as_bytes(),
                 cause: cause.map(|cause| *cause.uuid().as_bytes()),
-                rule: rule.to_owned(),
+                rule: rule.to_string(),
+                chain,
                 bytes,
                 delivery,
             },
@@ -196,6 +199,7 @@ impl HopRow {
                 conversation,
                 cause,
                 rule,
+                chain,
                 bytes,
                 delivery,
             } => Step::Accepted {
@@ -204,7 +208,8 @@ impl HopRow {
                 performative,
                 conversation: ConversationId::from_uuid(uuid::Uuid::from_bytes(conversation)),
                 cause: cause.map(message),
-                rule: words.word(rule),
+                rule: rule.into(),
+                chain,
                 bytes,
                 delivery,
             },
@@ -363,7 +368,8 @@ pub(super) mod tests {
                 performative: Performative::Cfp,
                 conversation: ConversationId::from_uuid(uuid::Uuid::from_u128(9)),
                 cause: Some(MessageId::from_uuid(uuid::Uuid::from_u128(8))),
-                rule: "builtin/owner",
+                rule: "builtin/owner".into(),
+                chain: vec!["operator:ann".parse().unwrap(), "acme/one".parse().unwrap()],
                 bytes: 7,
                 delivery: Delivery::AtLeastOnce,
             },

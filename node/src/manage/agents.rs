@@ -11,7 +11,9 @@ use caxton_api::{
     paths,
     types::{Agent, Deployed, Page, Problem, Rollback},
 };
-use caxton_capabilities::{Action, Address, Resource, Right, TenantId};
+use caxton_capabilities::{
+    Address, PolicyAction, PolicyContext, PolicyRequest, PolicyResource, ResourceId, TenantId,
+};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -116,7 +118,7 @@ pub(super) async fn get_agent(
     AgentAt(address): AgentAt,
     _none: NoQuery,
 ) -> Answer<Json<Agent>> {
-    let node = plane.read_agent(&caller, &address).await?;
+    let node = plane.agent(&caller, PolicyAction::Read, &address).await?;
     let record = known(&node, &address).await?;
     Ok(Json(convert::whole_agent(&node, &record)))
 }
@@ -132,7 +134,8 @@ pub(super) async fn start_agent(
     AgentAt(address): AgentAt,
     _none: NoQuery,
 ) -> Answer<Json<Agent>> {
-    set_desired(&plane, &caller, address, Desired::Running).await
+    let wish = (PolicyAction::Start, Desired::Running);
+    set_desired(&plane, &caller, address, wish).await
 }
 
 /// Stops an agent. Durable messages wait for it.
@@ -146,16 +149,17 @@ pub(super) async fn stop_agent(
     AgentAt(address): AgentAt,
     _none: NoQuery,
 ) -> Answer<Json<Agent>> {
-    set_desired(&plane, &caller, address, Desired::Stopped).await
+    let wish = (PolicyAction::Stop, Desired::Stopped);
+    set_desired(&plane, &caller, address, wish).await
 }
 
 async fn set_desired(
     plane: &Arc<Plane>,
     caller: &Caller,
     address: Address,
-    desired: Desired,
+    (action, desired): (PolicyAction, Desired),
 ) -> Answer<Json<Agent>> {
-    let node = plane.deploy(caller, &address).await?;
+    let node = plane.agent(caller, action, &address).await?;
     let done = node.tree.registry.set_desired(address, desired).await;
     let record = done.map_err(|error| unknown(&node, error))?;
     Ok(Json(convert::whole_agent(&node, &record)))
@@ -175,7 +179,7 @@ pub(super) async fn roll_back_agent(
     Given(wish): Given<Rollback, true>,
 ) -> Answer<Json<Deployed>> {
     let begun = Instant::now();
-    let node = plane.deploy(&caller, &address).await?;
+    let node = plane.agent(&caller, PolicyAction::Deploy, &address).await?;
     let done = node.tree.registry.rollback(address, wish.version).await;
     let plan = done.map_err(|error| unknown(&node, error))?;
     Ok(Json(deployed(&node, plan, false, begun)))
@@ -192,7 +196,7 @@ pub(super) async fn remove_agent(
     AgentAt(address): AgentAt,
     _none: NoQuery,
 ) -> Answer<Json<Agent>> {
-    let node = plane.deploy(&caller, &address).await?;
+    let node = plane.agent(&caller, PolicyAction::Remove, &address).await?;
     let before = convert::whole_agent(&node, &known(&node, &address).await?);
     let removed = node.tree.registry.remove(address).await;
     let record = removed.map_err(|error| unknown(&node, error))?;
@@ -231,10 +235,13 @@ pub(super) fn suggestion(node: &Permitted<'_>, address: &Address) -> Option<Addr
     let names: Vec<&str> = same.map(|at| at.agent.as_str()).collect();
     let close = nearest(address.agent.as_str(), names.into_iter())?;
     let close = Address::new(address.tenant.clone(), close.parse().ok()?);
-    let right = Right::new(Action::Read, Resource::Agent(close.clone()));
     let trust = node.tree.trust.borrow();
-    trust
-        .authorize(node.principal(), right, node.environment.now())
-        .ok()
-        .map(|_permit| close)
+    let now = node.environment.now();
+    let request = PolicyRequest {
+        principal: trust.standing().principal(node.principal()),
+        action: PolicyAction::Read,
+        resource: PolicyResource::new(ResourceId::Agent(close.clone())),
+        context: PolicyContext::at(now),
+    };
+    trust.decide(&request, now).ok().map(|_rule| close)
 }

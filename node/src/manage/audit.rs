@@ -17,6 +17,7 @@ use super::{
     problem::{Answer, Failure},
 };
 use crate::audit::Audit;
+use caxton_capabilities::{PolicyAction, ResourceId};
 
 /// Which events.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -42,7 +43,9 @@ pub(super) async fn list_audit(
 ) -> Answer<Json<Page<AuditLine>>> {
     let limit = limit(asked.limit)?;
     let after = asked.cursor.as_deref().map(number).transpose()?;
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::AuditRead, ResourceId::AuditLog)
+        .await?;
     let audit = Arc::clone(&node.audit);
     let tail = asked.tail.map(u64::from);
     // Segments are read from the disk.
@@ -117,7 +120,9 @@ pub(super) async fn get_audit_head(
     caller: Caller,
     _: NoQuery,
 ) -> Answer<Json<AuditHead>> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::AuditRead, ResourceId::AuditLog)
+        .await?;
     let signed = node.audit.checkpoint();
     let checkpoint = signed.checkpoint();
     Ok(Json(AuditHead {

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use caxton_actors::ports::unix_ms;
 use caxton_api::codes;
 use caxton_audit::{Context, Ending, Event, EventType, Severity, Text, Timestamp};
-use caxton_capabilities::{Denied, Name, Permit, Right};
+use caxton_capabilities::{Name, PolicyResource, Refusal, ResourceId, RuleName};
 
 use super::{
     extract::{Caller, Stranger},
+    plane::Wish,
     problem::Failure,
 };
 use crate::audit::Unaudited;
@@ -35,8 +36,8 @@ fn context(stranger: &Stranger, node: &Name) -> Context {
 /// Whether somebody may do what they ask for.
 pub(super) fn decision(
     caller: &Caller,
-    right: &Right,
-    decided: &Result<Permit, Denied>,
+    wish: &Wish,
+    decided: &Result<RuleName, Refusal>,
     node: &Name,
     now: SystemTime,
 ) -> Event {
@@ -44,27 +45,42 @@ pub(super) fn decision(
         Ok(_) => EventType::AuthorizationAllow,
         Err(_) => EventType::AuthorizationDeny,
     };
-    let action = format!("{} {}", right.action.as_str(), caller.stranger.operation);
-    let (actor, resource) = (caller.principal.to_string(), right.resource.to_string());
+    let action = format!("{} {}", wish.action, caller.stranger.operation);
+    let (actor, resource) = (caller.principal.to_string(), resource(&wish.resource));
     let mut event = Event::new(moment(now), kind, &actor, &action, &resource);
     event.context = Context {
         credential_id: Some(Text::escape(&caller.credential)),
-        tenant: right
-            .resource
+        tenant: (wish.resource)
             .tenant()
             .map(|tenant| Text::escape(tenant.as_str())),
-        rule: decided
-            .as_ref()
-            .ok()
-            .map(|permit| Text::escape(permit.rule())),
+        rule: decided.as_ref().ok().map(|rule| Text::escape(rule)),
         ..context(&caller.stranger, node)
     };
     match decided {
         Ok(_) => event,
-        Err(denied) => {
+        Err(refusal) => {
             event.severity = Severity::Low;
-            event.ended(Ending::Denied, denied.reason)
+            event.ended(Ending::Denied, &refusal.told())
         }
+    }
+}
+
+/// The name of what something was to be done to.
+pub(super) fn resource(resource: &PolicyResource) -> String {
+    match &resource.id {
+        ResourceId::Agent(address) => address.to_string(),
+        ResourceId::Deployment(address) => format!("deployment:{address}"),
+        ResourceId::Tenant(tenant) => format!("{tenant}/*"),
+        ResourceId::Node(None) => "node".to_owned(),
+        ResourceId::Node(Some(name)) => format!("node:{name}"),
+        ResourceId::Cluster => "cluster".to_owned(),
+        ResourceId::Policy(name) => format!("policy:{name}"),
+        ResourceId::Token(id) => format!("token:{id}"),
+        ResourceId::AuditLog => "audit-log".to_owned(),
+        ResourceId::Certificate(serial) => format!("certificate:{serial}"),
+        ResourceId::Operator(name) => format!("operator:{name}"),
+        ResourceId::ApiKey(name) => format!("key:{name}"),
+        ResourceId::Message(tenant, id) => format!("{tenant}/{id}"),
     }
 }
 

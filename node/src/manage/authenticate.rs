@@ -1,4 +1,5 @@
-//! Who is it: `Authorization: Bearer cxk1_…` (RFC 6750, section 2.1) against the SHA-256 of known keys.
+//! Who is it: `Authorization: Bearer cxk1_…`, a key, or `cxs1_…`, a service token (RFC 6750, section 2.1), against the
+//! SHA-256 of those that are known.
 //!
 //! It stands before every path, those that do not exist included; only the two health probes are open.
 //! It runs before a body is read, so a stranger costs headers and one hash.
@@ -12,13 +13,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use caxton_api::{codes, paths};
-use sha2::{Digest as _, Sha256};
 
 use super::{
-    extract::{Caller, Peer, RequestTrace, Stranger},
+    extract::{Peer, RequestTrace, Stranger},
     plane::Plane,
     problem::Failure,
 };
+use crate::access::service_tokens;
 
 /// What a key of ours starts with.
 const KEY_PREFIX: &str = "cxk1_";
@@ -39,19 +40,10 @@ pub(super) async fn authenticate(
         address: request.extensions().get().map(|Peer(address)| *address),
         trace: request.extensions().get().map(|RequestTrace(trace)| *trace),
     };
-    let known = key(request.headers()).and_then(|key| {
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        let principal = plane.authenticate(&digest);
-        let principal = principal.ok_or("this node does not know the API key")?;
-        Ok((principal, credential(&digest)))
-    });
+    let known = key(request.headers()).and_then(|key| plane.authenticate(key, &stranger));
     match known {
-        Ok((principal, credential)) => {
-            request.extensions_mut().insert(Caller {
-                principal,
-                credential,
-                stranger,
-            });
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(why) => {
@@ -59,12 +51,6 @@ pub(super) async fn authenticate(
             Failure::new(codes::UNAUTHENTICATED, why).into_response()
         }
     }
-}
-
-/// What is told of a key: 64 bits of its digest. The key has 256 random bits, so that they help nobody to guess it.
-fn credential(digest: &[u8; 32]) -> String {
-    let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
-    std::iter::once("key_".to_owned()).chain(digits).collect()
 }
 
 /// The API key that the headers carry.
@@ -78,8 +64,9 @@ pub(super) fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
     let (scheme, key) = value
         .split_at_checked("Bearer ".len())
         .unwrap_or((value, &[]));
+    let kinds = [KEY_PREFIX, service_tokens::PREFIX];
     let ours = scheme.eq_ignore_ascii_case(b"Bearer ")
-        && key.starts_with(KEY_PREFIX.as_bytes())
+        && kinds.iter().any(|kind| key.starts_with(kind.as_bytes()))
         && key.len() <= KEY_BYTES_MAX;
     if ours {
         Ok(key)

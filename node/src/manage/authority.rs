@@ -17,6 +17,7 @@ use crate::{
     cluster::ca::{CaServiceError, Rotation, Taken},
     security::Fault,
 };
+use caxton_capabilities::{PolicyAction, ResourceId};
 
 /// Shows the authority, and who still hangs on an older one.
 #[utoipa::path(get, path = paths::AUTHORITY, tag = "cluster",
@@ -27,7 +28,7 @@ pub(super) async fn get_authority(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<Json<Authority>> {
-    let node = plane.operate(&caller).await?;
+    let node = plane.read_cluster(&caller).await?;
     let report = ca(&node)?.report().await;
     report.map(Json).map_err(|error| failed(&error))
 }
@@ -44,7 +45,13 @@ pub(super) async fn rotate_authority(
     _none: NoQuery,
     Given(new): Given<NewRotation>,
 ) -> Answer<(StatusCode, Json<Authority>)> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(
+            &caller,
+            PolicyAction::CertificateRotate,
+            ResourceId::Cluster,
+        )
+        .await?;
     let rotation = match (new.kind, new.reason) {
         (RotationKind::Intermediate, None) => Rotation::Intermediate,
         (RotationKind::Root, None) => Rotation::Root,
@@ -73,7 +80,9 @@ pub(super) async fn revoke_certificates(
     _none: NoQuery,
     Given(new): Given<NewRevocation>,
 ) -> Answer<Json<Vec<RevokedCertificate>>> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::Revoke, certificate(&new))
+        .await?;
     let which = match (new.serial, new.node) {
         (Some(serial), None) => Taken::Serial(serial),
         (None, Some(name)) => Taken::Node(name),
@@ -87,6 +96,12 @@ pub(super) async fn revoke_certificates(
     }
     let taken = ca.revoke(which, new.reason.word()).await;
     taken.map(Json).map_err(|error| failed(&error))
+}
+
+fn certificate(new: &NewRevocation) -> ResourceId {
+    let which = new.serial.as_deref().or(new.node.as_deref());
+    let short: String = which.unwrap_or_default().chars().take(80).collect();
+    ResourceId::Certificate(short.into())
 }
 
 fn failed(error: &CaServiceError) -> Failure {

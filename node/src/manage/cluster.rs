@@ -24,6 +24,7 @@ use crate::cluster::{
     attend::{CA_FACT, DRAIN_FACT},
     start::Cluster,
 };
+use caxton_capabilities::{PolicyAction, ResourceId};
 
 /// This node's part in a cluster.
 pub(super) fn part<'a>(node: &'a Permitted<'_>) -> Answer<&'a Cluster> {
@@ -127,7 +128,9 @@ pub(super) async fn remove_member(
     Part(name): Part,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::ClusterAdmin, ResourceId::Cluster)
+        .await?;
     let ca = ca(&node)?;
     if name == node.about.name.as_str() {
         return Err(is_the_ca());
@@ -159,7 +162,9 @@ pub(super) async fn leave_cluster(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::ClusterAdmin, ResourceId::Cluster)
+        .await?;
     let cluster = part(&node)?;
     if cluster.ca.is_some() {
         return Err(is_the_ca());
@@ -220,7 +225,7 @@ pub(super) async fn stream_members(
         begun: false,
     };
     let standing = streams::Standing {
-        rights: vec![node.right().clone()],
+        rights: vec![node.wish().clone()],
         plane: Arc::clone(&plane),
         caller,
     };

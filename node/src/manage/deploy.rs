@@ -11,14 +11,15 @@ use caxton_api::{
     codes, paths,
     types::{Deployed, Deployment, Problem},
 };
-use caxton_capabilities::{Address, Name};
+use caxton_capabilities::{Address, Name, PolicyAction};
 use tokio::time::Instant;
 
 use super::{
     convert,
     extract::{AgentAt, Caller, Given, NoQuery, name, shown},
-    plane::{Permitted, Shared},
+    plane::{Permitted, Plane, Shared},
     problem::{Answer, Failure},
+    rights::{accepts, rights, widened},
 };
 
 /// Characters of a program's source.
@@ -47,9 +48,12 @@ pub(super) async fn deploy_agent(
     Given(wish): Given<Deployment>,
 ) -> Answer<(StatusCode, Json<Deployed>)> {
     let begun = Instant::now();
-    let node = plane.deploy(&caller, &address).await?;
-    let dry_run = wish.dry_run;
-    let deployment = checked(&node, address, wish).await?;
+    let node = plane.agent(&caller, PolicyAction::Deploy, &address).await?;
+    let (dry_run, grant) = (wish.dry_run, wish.grant);
+    let deployment = checked((&plane, &caller), &node, address, wish).await?;
+    if !grant {
+        refuse_widened(&node, &deployment).await?;
+    }
     if node.drain.is_on() {
         let plan = node.tree.registry.deploy(deployment.clone(), true).await?;
         if plan.outcome == Outcome::Created {
@@ -68,14 +72,34 @@ pub(super) async fn deploy_agent(
     Ok((status, Json(deployed(&node, plan, dry_run, begun))))
 }
 
+/// A version that asks for more than the one in use is to be asked for in so many words.
+async fn refuse_widened(node: &Permitted<'_>, deployment: &registry::Deployment) -> Answer<()> {
+    let Ok(record) = node.tree.registry.get(deployment.address.clone()).await else {
+        return Ok(());
+    };
+    let Some(before) = record.current_version() else {
+        return Ok(());
+    };
+    let more = widened(&before.rights, &deployment.rights);
+    if more.is_empty() {
+        return Ok(());
+    }
+    let detail = "the new version asks for rights that the one in use does not have: deploy it with --grant (`grant` in the body)";
+    let findings = more.iter().map(|right| format!("+ {right}")).collect();
+    Err(Failure::new(codes::CONFLICT, detail).findings(findings))
+}
+
 /// The wish in the registry's words. What costs most, the program, is looked at last.
 async fn checked(
+    (plane, caller): (&Plane, &Caller),
     node: &Permitted<'_>,
     address: Address,
     wish: Deployment,
 ) -> Answer<registry::Deployment> {
     let source = source(wish.source.as_deref().unwrap_or(&wish.program))?;
     node.wasm.check_limits(&wish.limits)?;
+    let rights = rights(plane, caller, &address, wish.rights)?;
+    let accepts = accepts(wish.accepts)?;
     let protocols = wish.protocols.as_deref().map(protocols).transpose()?;
     let services = wish.services.as_deref().map(services).transpose()?;
     let resolved = node.wasm.resolve(&wish.program).await?;
@@ -105,6 +129,8 @@ async fn checked(
         limits,
         protocols: protocols.map_or_else(|| self::protocols(&own_protocols), Ok)?,
         services: services.map_or_else(|| self::services(&own_services), Ok)?,
+        rights,
+        accepts,
         if_version: wish.if_version,
     })
 }

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use caxton_api::{codes, paths};
-use caxton_capabilities::{Address, Principal, TraceId};
+use caxton_capabilities::{Address, PolicyPrincipal, Principal, Standing, TraceId};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,6 +18,7 @@ use super::{
     plane::Plane,
     problem::{Answer, Failure},
 };
+use crate::access::keys::Known;
 
 /// How long an upload of a program may take: 64 MiB over a line of 1 Mbit/s.
 const UPLOAD_TIME: Duration = Duration::from_secs(600);
@@ -28,10 +29,38 @@ const MESSAGE_FRAME_BYTES: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) principal: Principal,
-    /// What tells the key that was shown from others, and opens nothing.
+    /// What of the operator's authority the credential has.
+    pub(super) known: Arc<Known>,
+    /// What tells the credential that was shown from others, and opens nothing.
     pub(super) credential: String,
+    /// SHA-256 of the key that it rests on, where it does on one: it may be taken back.
+    pub(super) key: Option<[u8; 32]>,
+    pub(super) method: Method,
     /// The request, and where it comes from.
     pub(super) stranger: Stranger,
+}
+
+impl Caller {
+    /// Who it is, with what is known of them.
+    pub(super) fn principal_in(&self, standing: &Standing) -> PolicyPrincipal {
+        standing.principal(&self.principal)
+    }
+}
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Method {
+    ApiKey,
+    ServiceToken,
+}
+
+impl Method {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api-key",
+            Self::ServiceToken => "service-token",
+        }
+    }
 }
 
 /// A request and where it comes from, before anybody has proven anything.

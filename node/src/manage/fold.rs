@@ -81,6 +81,7 @@ fn begun(node: &str, hop: &Hop, start: u64) -> Option<TracedMessage> {
         conversation,
         cause,
         rule,
+        chain,
         bytes,
         ..
     } = &hop.step
@@ -96,7 +97,8 @@ fn begun(node: &str, hop: &Hop, start: u64) -> Option<TracedMessage> {
         performative: performative.to_string(),
         conversation: conversation.to_string(),
         bytes: *bytes,
-        rule: (*rule).to_owned(),
+        rule: rule.to_string(),
+        chain: chain.iter().map(ToString::to_string).collect(),
         accepted_us: hop.at_us.saturating_sub(start),
         waited_us: None,
         started_us: None,
@@ -181,7 +183,8 @@ mod tests {
             performative: Performative::Request,
             conversation: ConversationId::from_uuid(Uuid::from_u128(1)),
             cause: cause.map(id),
-            rule: "builtin/owner",
+            rule: "builtin/owner".into(),
+            chain: Vec::new(),
             bytes: 3,
             delivery: Delivery::AtLeastOnce,
         };

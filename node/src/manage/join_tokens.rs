@@ -18,6 +18,7 @@ use super::{
     problem::{Answer, Failure},
 };
 use crate::cluster::{book::TokenRow, ca::Ca};
+use caxton_capabilities::{PolicyAction, ResourceId};
 
 /// How long a token holds unless it is said.
 const TTL_S: u64 = 3_600;
@@ -52,7 +53,9 @@ pub(super) async fn make_join_token(
     _none: NoQuery,
     Given(new): Given<NewJoinToken>,
 ) -> Answer<(StatusCode, Json<JoinToken>)> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::ClusterAdmin, ResourceId::Cluster)
+        .await?;
     let (ttl_s, uses) = (new.ttl_s.unwrap_or(TTL_S), new.uses.unwrap_or(1));
     if !TTL_BOUNDS_S.contains(&ttl_s) {
         return Err(Failure::invalid("`ttl_s` is 60 to 2592000"));
@@ -83,7 +86,9 @@ pub(super) async fn list_join_tokens(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<JoinToken>>> {
     let limit = limit(asked.limit)?;
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::ClusterAdmin, ResourceId::Cluster)
+        .await?;
     let book = ca(&node)?.book();
     let after = asked.cursor.unwrap_or_default();
     let tokens: Vec<JoinToken> = book
@@ -107,7 +112,9 @@ pub(super) async fn revoke_join_token(
     Part(id): Part,
     _none: NoQuery,
 ) -> Answer<StatusCode> {
-    let node = plane.operate(&caller).await?;
+    let node = plane
+        .permit(&caller, PolicyAction::ClusterAdmin, ResourceId::Cluster)
+        .await?;
     let revoked = ca(&node)?
         .token_revoke(&id)
         .await

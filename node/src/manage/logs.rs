@@ -23,6 +23,7 @@ use super::{
     problem::Answer,
     streams::{self, Next, Source, Standing},
 };
+use caxton_capabilities::PolicyAction;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -52,7 +53,7 @@ pub(super) async fn list_log(
 ) -> Answer<Json<Page<LogLine>>> {
     let limit = limit(asked.limit)?;
     let after = asked.cursor.as_deref().map(number).transpose()?;
-    let node = plane.read_agent(&caller, &address).await?;
+    let node = plane.agent(&caller, PolicyAction::Logs, &address).await?;
     let agent = known(&node, &address).await?.id;
     let lines = match after {
         Some(_) => node.logs.tail(agent, after, limit + 1),
@@ -85,7 +86,7 @@ pub(super) async fn stream_log(
     Asked(asked): Asked<LogStreamQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let node = plane.read_agent(&caller, &address).await?;
+    let node = plane.agent(&caller, PolicyAction::Logs, &address).await?;
     let agent = known(&node, &address).await?.id;
     let place = plane.stream_place()?;
     // The standard has a client send back any text that it was given as an id; others are ignored.
@@ -110,7 +111,7 @@ pub(super) async fn stream_log(
     };
     let standing = Standing {
         plane: Arc::clone(&plane),
-        rights: vec![node.right().clone()],
+        rights: vec![node.wish().clone()],
         caller,
     };
     Ok(streams::answer(source, standing, node.stop.clone(), place))

@@ -16,7 +16,7 @@ use caxton_api::{
     paths,
     types::{MessageStatus, Passing, Problem, SendMessage, Sent},
 };
-use caxton_capabilities::{Action, Address, MessageId, Resource};
+use caxton_capabilities::{Address, MessageId, PolicyAction, ResourceId};
 use serde::Deserialize;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -69,7 +69,11 @@ pub(super) async fn send_message(
         trace,
     )?;
     let node = plane
-        .permit(&caller, Action::Send, Resource::Agent(receiver.clone()))
+        .permit(
+            &caller,
+            PolicyAction::Send,
+            ResourceId::Agent(receiver.clone()),
+        )
         .await?;
     let begun = Instant::now();
     let wait = wait.filter(|_| !is_settled(&node, order.id));
@@ -181,7 +185,7 @@ pub(super) async fn stream_messages(
         None => permitted.push(plane.read_node(&caller).await?),
         Some(agents) => {
             for agent in agents {
-                permitted.push(plane.read_agent(&caller, agent).await?);
+                permitted.push(plane.agent(&caller, PolicyAction::Trace, agent).await?);
             }
         }
     }
@@ -196,7 +200,7 @@ pub(super) async fn stream_messages(
         sent: 0,
     };
     let stop = node.stop.clone();
-    let rights = permitted.iter().map(|node| node.right().clone()).collect();
+    let rights = permitted.iter().map(|node| node.wish().clone()).collect();
     let standing = Standing {
         plane: Arc::clone(&plane),
         caller,

@@ -7,10 +7,12 @@
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
 //! order ....... a message to send, checked      fold ............... hops -> traces
+//! rights ...... what an agent's token may give it
 //! problem ..... the form of an error           refusals ........... which error is which code
 //! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
 //! grammar ..... what the document says of single values
 //! audited ..... what the audit log is told of requests
+//! access ...... operators, keys, tenants, policies, revocations, the emergency stop
 //! agents, audit, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
 //! ```
 //!
@@ -18,6 +20,7 @@
 //! and translates the outcome. An `Accept` header is not looked at: there is one form of each answer
 //! (RFC 9110, section 12.5.1 leaves that to the server).
 
+mod access;
 mod activity;
 mod actors;
 mod agents;
@@ -51,6 +54,7 @@ mod plane;
 mod problem;
 mod programs;
 mod refusals;
+mod rights;
 mod server;
 mod streams;
 mod traces;

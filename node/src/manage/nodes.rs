@@ -38,7 +38,10 @@ pub(super) struct PageQuery {
 pub(super) async fn whoami(State(plane): Shared, caller: Caller, _none: NoQuery) -> Json<Whoami> {
     Json(Whoami {
         principal: caller.principal.to_string(),
-        method: "api-key".to_owned(),
+        method: caller.method.as_str().to_owned(),
+        credential: caller.credential.clone(),
+        roles: plane.roles(&caller),
+        scopes: caller.known.scopes.texts(),
         node: plane.about().name.to_string(),
     })
 }

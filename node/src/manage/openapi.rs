@@ -20,6 +20,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    access::{api_keys, freeze, operators, policies, revocations, tenants, tokens},
     actors, agents, audit, authority, cluster, dead_letters, deploy,
     extract::{Caller, NoQuery},
     grammar, health, join_tokens, logs, messages, metrics, nodes,
@@ -76,6 +77,29 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(dead_letters::get_dead_letter))
         .routes(routes!(dead_letters::replay_dead_letter))
+        .routes(routes!(operators::list_operators))
+        .routes(routes!(operators::get_operator, operators::set_operator))
+        .routes(routes!(operators::reinstate_operator))
+        .routes(routes!(operators::make_service_token))
+        .routes(routes!(api_keys::list_api_keys, api_keys::make_api_key))
+        .routes(routes!(tenants::list_tenants))
+        .routes(routes!(tenants::get_tenant, tenants::set_tenant))
+        .routes(routes!(tenants::block_tenant, tenants::unblock_tenant))
+        .routes(routes!(policies::list_policies))
+        .routes(routes!(policies::evaluate_policies))
+        .routes(routes!(
+            policies::get_policy,
+            policies::apply_policy,
+            policies::delete_policy
+        ))
+        .routes(routes!(revocations::list_revocations, revocations::revoke))
+        .routes(routes!(revocations::reinstate_agent))
+        .routes(routes!(
+            freeze::get_freeze,
+            freeze::freeze,
+            freeze::unfreeze
+        ))
+        .routes(routes!(tokens::list_tokens))
         .routes(routes!(cluster::get_cluster))
         .routes(routes!(cluster::list_members))
         .routes(routes!(cluster::stream_members))

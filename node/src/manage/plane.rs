@@ -8,23 +8,27 @@ use std::{
 };
 
 use axum::{body::Bytes, extract::State};
-use caxton_actors::{
-    auth::Credentials,
-    ports::{Ids as _, unix_ms},
-};
+use caxton_actors::ports::{Ids as _, unix_ms};
 use caxton_api::codes;
 use caxton_capabilities::{
-    Action, Address, Denied, Permit, Principal, Resource, Right, TenantId, TraceId,
+    Address, Name, PolicyAction, PolicyContext, PolicyRequest, PolicyResource, Principal, Refusal,
+    ResourceId, RuleName, TenantId, TraceId,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use zeroize::Zeroizing;
 
 use super::{
     audited,
-    extract::{Caller, Stranger},
+    extract::{Caller, Method, Stranger},
     metrics::Measures,
     problem::{Answer, Failure},
 };
 use crate::{
+    access::{
+        keeper::InForce,
+        service_tokens::{self, ServiceTokens},
+    },
     app::{About, App, Phase},
     config::Config,
 };
@@ -43,16 +47,39 @@ pub(super) struct Plane {
     document: Bytes,
     /// What is counted of requests.
     pub(super) measures: Measures,
+    service_tokens: ServiceTokens,
+}
+
+/// What is told of a credential: 64 bits of its digest. It has 256 random bits, so that they help nobody to guess it.
+pub(super) fn short(kind: &str, digest: &[u8; 32]) -> String {
+    let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+    [format!("{kind}_")].into_iter().chain(digits).collect()
 }
 
 /// The state of the router.
 pub(super) type Shared = State<Arc<Plane>>;
 
+/// What somebody wants to do, to what.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) action: PolicyAction,
+    pub(super) resource: PolicyResource,
+}
+
+impl Wish {
+    /// To do `action` to what has this id.
+    pub(super) const fn new(action: PolicyAction, id: ResourceId) -> Self {
+        let resource = PolicyResource::new(id);
+        Self { action, resource }
+    }
+}
+
 /// The node's parts, for one whom the policy permits something.
 #[derive(Debug)]
 pub(super) struct Permitted<'a> {
     app: &'a Arc<App>,
-    permit: Permit,
+    principal: Principal,
+    wish: Wish,
 }
 
 impl Deref for Permitted<'_> {
@@ -65,13 +92,13 @@ impl Deref for Permitted<'_> {
 
 impl Permitted<'_> {
     /// Who was permitted.
-    pub(super) fn principal(&self) -> &Principal {
-        self.permit.principal()
+    pub(super) const fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// What was permitted.
-    pub(super) fn right(&self) -> &Right {
-        self.permit.right()
+    pub(super) const fn wish(&self) -> &Wish {
+        &self.wish
     }
 }
 
@@ -83,6 +110,7 @@ impl Plane {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             document: document.into(),
             measures: Measures::default(),
+            service_tokens: ServiceTokens::default(),
         }
     }
 
@@ -94,37 +122,103 @@ impl Plane {
     pub(super) async fn permit(
         &self,
         caller: &Caller,
-        action: Action,
-        resource: Resource,
+        action: PolicyAction,
+        resource: ResourceId,
     ) -> Answer<Permitted<'_>> {
-        let right = Right::new(action, resource);
-        let decided = self.decide(caller, &right);
+        let mut wish = Wish::new(action, resource);
+        wish.resource.owner = self.owner(&wish.resource.id);
+        let decided = self.decide(caller, &wish);
         // Lists, figures and probes of the node are asked for all the time, and tell nothing of a tenant's.
-        let is_told =
-            decided.is_err() || right.action != Action::Read || right.resource.tenant().is_some();
+        let is_told = decided.is_err()
+            || wish.action != PolicyAction::Read
+            || wish.resource.tenant().is_some();
         if is_told {
             let event =
-                audited::decision(caller, &right, &decided, &self.app.about.name, self.now());
+                audited::decision(caller, &wish, &decided, &self.app.about.name, self.now());
             let recorded = self.app.audit.record(event).await;
             // SECURITY: what cannot be audited is not done. Who is refused is refused in any case.
             if decided.is_ok() {
                 recorded?;
             }
         }
-        Ok(Permitted {
-            app: &self.app,
-            permit: decided?,
+        match decided {
+            Ok(_rule) => Ok(Permitted {
+                app: &self.app,
+                principal: caller.principal.clone(),
+                wish,
+            }),
+            Err(refusal) => Err(self.refused(caller, &wish, &refusal)),
+        }
+    }
+
+    /// The rule that lets `caller` do it, or why not.
+    fn decide(&self, caller: &Caller, wish: &Wish) -> Result<RuleName, Refusal> {
+        if !caller.known.scopes.cover(wish.action, &wish.resource) {
+            return Err(Refusal::Scope);
+        }
+        let trust = self.app.tree.trust.borrow().clone();
+        let now = self.now();
+        let context = PolicyContext {
+            address: caller.stranger.address.map(|address| address.ip()),
+            ..PolicyContext::at(now)
+        };
+        let request = PolicyRequest {
+            principal: caller.principal_in(trust.standing()),
+            action: wish.action,
+            resource: wish.resource.clone(),
+            context,
+        };
+        trust.decide(&request, now)
+    }
+
+    /// What a caller hears who may not: the rule, where they may read policies, and else nothing that tells a rule from
+    /// its absence.
+    fn refused(&self, caller: &Caller, wish: &Wish, refusal: &Refusal) -> Failure {
+        let reads = Wish::new(PolicyAction::Read, ResourceId::Cluster);
+        let why = match self.decide(caller, &reads) {
+            Ok(_rule) => refusal.told(),
+            Err(_) => refusal.to_string(),
+        };
+        let (action, resource) = (wish.action, audited::resource(&wish.resource));
+        let detail = format!("not permitted to {action} {resource}: {why}");
+        Failure::new(codes::FORBIDDEN, detail)
+    }
+
+    /// The operator who owns an agent, so that policies may ask for it.
+    fn owner(&self, id: &ResourceId) -> Option<Name> {
+        let (ResourceId::Agent(address) | ResourceId::Deployment(address)) = id else {
+            return None;
+        };
+        let port = self.app.tree.gateway.routes().get(address)?;
+        match &port.owner {
+            Principal::Operator(name) => Some(name.clone()),
+            Principal::Agent(_) | Principal::Node => None,
+        }
+    }
+
+    /// Whether `caller` may do it, without a word to anybody: for what is shown besides.
+    pub(super) fn may(&self, caller: &Caller, wish: &Wish) -> bool {
+        self.decide(caller, wish).is_ok()
+    }
+
+    /// Whether what was permitted, and told, before would be permitted again, with a credential that still counts. A
+    /// stream that ends for it says so.
+    pub(super) fn still_permits(&self, caller: &Caller, wish: &Wish) -> bool {
+        self.still_known(caller) && self.decide(caller, wish).is_ok()
+    }
+
+    fn still_known(&self, caller: &Caller) -> bool {
+        let from = caller.stranger.address.map(|address| address.ip());
+        caller.key.is_none_or(|digest| {
+            let keys = &self.app.keeper.in_force().keys;
+            keys.authenticate(&digest, unix_ms(self.now()), from)
+                .is_ok()
         })
     }
 
-    fn decide(&self, caller: &Caller, right: &Right) -> Result<Permit, Denied> {
-        let trust = self.app.tree.trust.borrow();
-        trust.authorize(&caller.principal, right.clone(), self.now())
-    }
-
-    /// Whether what was permitted, and told, before would be permitted again. A stream that ends for it says so.
-    pub(super) fn still_permits(&self, caller: &Caller, right: &Right) -> bool {
-        self.decide(caller, right).is_ok()
+    /// Tells when who may do what has changed.
+    pub(super) fn changes(&self) -> watch::Receiver<Arc<InForce>> {
+        self.app.keeper.changes()
     }
 
     /// Tells the audit log that somebody did not prove who they are. A flood of them is counted.
@@ -134,29 +228,41 @@ impl Plane {
         let _unaudited = self.app.audit.record(event).await;
     }
 
-    /// The same, to see the node as a whole.
+    /// The node's parts, for a list of what `caller` may see, which asks [`Self::may`] for each of it.
+    pub(super) fn seen(&self, caller: &Caller) -> Permitted<'_> {
+        Permitted {
+            app: &self.app,
+            principal: caller.principal.clone(),
+            wish: Wish::new(PolicyAction::Read, ResourceId::Node(None)),
+        }
+    }
+
+    /// The same as [`Self::permit`], to see the node as a whole.
     pub(super) async fn read_node(&self, caller: &Caller) -> Answer<Permitted<'_>> {
-        self.permit(caller, Action::Read, Resource::Node).await
+        let node = ResourceId::Node(None);
+        self.permit(caller, PolicyAction::Read, node).await
+    }
+
+    /// The same, to see the cluster as a whole.
+    pub(super) async fn read_cluster(&self, caller: &Caller) -> Answer<Permitted<'_>> {
+        let cluster = ResourceId::Cluster;
+        self.permit(caller, PolicyAction::Read, cluster).await
     }
 
     /// The same, to operate the node.
     pub(super) async fn operate(&self, caller: &Caller) -> Answer<Permitted<'_>> {
-        self.permit(caller, Action::Operate, Resource::Node).await
+        let node = ResourceId::Node(None);
+        self.permit(caller, PolicyAction::Operate, node).await
     }
 
-    /// The same, to see an agent.
-    pub(super) async fn read_agent(
+    /// The same, to do something to an agent.
+    pub(super) async fn agent(
         &self,
         caller: &Caller,
+        action: PolicyAction,
         agent: &Address,
     ) -> Answer<Permitted<'_>> {
-        self.permit(caller, Action::Read, Resource::Agent(agent.clone()))
-            .await
-    }
-
-    /// The same, to change an agent.
-    pub(super) async fn deploy(&self, caller: &Caller, agent: &Address) -> Answer<Permitted<'_>> {
-        self.permit(caller, Action::Deploy, Resource::Agent(agent.clone()))
+        self.permit(caller, action, ResourceId::Agent(agent.clone()))
             .await
     }
 
@@ -166,8 +272,26 @@ impl Plane {
         caller: &Caller,
         tenant: Option<&TenantId>,
     ) -> Answer<Permitted<'_>> {
-        let resource = tenant.map_or(Resource::Node, |tenant| Resource::Tenant(tenant.clone()));
-        self.permit(caller, Action::Read, resource).await
+        let resource = match tenant {
+            Some(tenant) => ResourceId::Tenant(tenant.clone()),
+            None => ResourceId::Node(None),
+        };
+        self.permit(caller, PolicyAction::Read, resource).await
+    }
+
+    /// Makes a token of a quarter of an hour for one who is known.
+    pub(super) fn service_token(&self, caller: &Caller) -> Answer<(Zeroizing<String>, u64)> {
+        let service = (
+            Arc::clone(&caller.known),
+            caller.credential.clone(),
+            caller.key,
+        );
+        let now_ms = unix_ms(self.now());
+        let made = (self.service_tokens).make(service, now_ms, &self.app.environment);
+        made.ok_or_else(|| {
+            let detail = "there are as many service tokens as there may be";
+            Failure::new(codes::BUSY, detail).retry_after(STREAM_RETRY_S)
+        })
     }
 
     /// A place for a stream, given back when dropped.
@@ -211,10 +335,51 @@ impl Plane {
         phase.into_iter().chain(store).collect()
     }
 
-    /// Whose key it is whose SHA-256 is `digest`.
-    pub(super) fn authenticate(&self, digest: &[u8; 32]) -> Option<Principal> {
-        let credentials: Credentials = self.app.credentials.borrow().clone();
-        credentials.authenticate(digest, unix_ms(self.now()))
+    /// Who shows this credential: a key of ours, or a service token.
+    ///
+    /// # Errors
+    /// Nobody, now and from there; why, for whoever has it.
+    pub(super) fn authenticate(
+        &self,
+        shown: &[u8],
+        stranger: &Stranger,
+    ) -> Result<Caller, &'static str> {
+        let digest: [u8; 32] = Sha256::digest(shown).into();
+        let (now_ms, from) = (unix_ms(self.now()), stranger.address.map(|at| at.ip()));
+        let keys = self.app.keeper.in_force().keys.clone();
+        let is_service = shown.starts_with(service_tokens::PREFIX.as_bytes());
+        let (known, credential, key, method) = if is_service {
+            let service = self.service_tokens.get(&digest, now_ms);
+            let service =
+                service.ok_or("this node does not know the service token, or it has ended")?;
+            // SECURITY: what was got with a key ends with the key.
+            if let Some(key) = &service.key {
+                keys.authenticate(key, now_ms, from)?;
+            }
+            let credential = format!("{} {}", service.credential, short("svc", &digest));
+            (service.known, credential, service.key, Method::ServiceToken)
+        } else {
+            let known = keys.authenticate(&digest, now_ms, from)?;
+            (known, short("key", &digest), Some(digest), Method::ApiKey)
+        };
+        Ok(Caller {
+            principal: Principal::Operator(known.operator.clone()),
+            known,
+            credential,
+            key,
+            method,
+            stranger: stranger.clone(),
+        })
+    }
+
+    /// The roles of who asks.
+    pub(super) fn roles(&self, caller: &Caller) -> Vec<String> {
+        let in_force = self.app.keeper.in_force();
+        let operators = &in_force.access.operators;
+        let row = operators.get(&caller.known.operator);
+        row.map_or_else(Vec::new, |row| {
+            row.roles.iter().map(ToString::to_string).collect()
+        })
     }
 
     /// A new trace id.

@@ -7,7 +7,7 @@ use caxton_api::{
     paths,
     types::{Page, Problem, Program},
 };
-use caxton_capabilities::{Action, Resource};
+use caxton_capabilities::{PolicyAction, ResourceId};
 
 use super::{
     convert::micros,
@@ -40,7 +40,7 @@ pub(super) async fn upload_program(
     Wasm(bytes): Wasm,
 ) -> Answer<(StatusCode, Json<Program>)> {
     let node = plane
-        .permit(&caller, Action::Deploy, Resource::Node)
+        .permit(&caller, PolicyAction::Deploy, ResourceId::Node(None))
         .await?;
     let uploaded = node.wasm.upload(Arc::from(&*bytes)).await?;
     let demo = wasm::Wasm::demos()

@@ -14,6 +14,7 @@ use caxton_sandbox::{CompileError, LIMITS, LimitError};
 
 use super::problem::{Failure, RETRY_AFTER_S};
 use crate::{
+    access::{book::ChangeError, keeper::KeepError},
     store::ProgramError,
     wasm::{ResolveError, UploadError},
 };
@@ -64,6 +65,7 @@ impl From<Refusal> for Failure {
         let text = refusal.to_string();
         match refusal {
             Refusal::Denied(denied) => denied.into(),
+            Refusal::NotAccepted { .. } => Self::new(codes::FORBIDDEN, text),
             Refusal::UnknownReceiver(_) => Self::not_found(text),
             Refusal::Stopped(_) => Self::new(codes::CONFLICT, text),
             Refusal::Busy { .. } => Self::new(codes::BUSY, text).retry_after(RETRY_AFTER_S),
@@ -103,11 +105,44 @@ impl From<RegistryError> for Failure {
             RegistryError::Trial(fault) if fault.kind == "at-capacity" => {
                 Self::new(codes::AT_CAPACITY, fault.reason)
             }
+            RegistryError::Stopped(_) => Self::new(codes::FORBIDDEN, text),
+            RegistryError::NotIssued(_) => Self::invalid(text),
             RegistryError::Trial(_) => Self::new(codes::TRIAL_FAILED, text),
             RegistryError::Ledger(error) => error.into(),
             RegistryError::NotStarted(_) => Self::new(codes::INTERNAL, text),
             RegistryError::NotRunning => {
                 Self::new(codes::NOT_READY, text).retry_after(RETRY_AFTER_S)
+            }
+        }
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        let text = error.to_string();
+        match error {
+            KeepError::Change(ChangeError::Unknown { .. }) => Self::not_found(text),
+            KeepError::Change(ChangeError::Exists { .. })
+            | KeepError::LockedOut
+            | KeepError::Elsewhere(_) => Self::new(codes::CONFLICT, text),
+            KeepError::Change(ChangeError::Version { .. }) => {
+                Self::new(codes::VERSION_MISMATCH, text)
+            }
+            KeepError::Change(ChangeError::Full { .. } | ChangeError::Invalid(_)) => {
+                Self::invalid(text)
+            }
+            KeepError::Policies(problems) => {
+                let told = problems.told().iter().map(ToString::to_string);
+                Self::invalid(text).findings(told.collect())
+            }
+            KeepError::Ledger(error) => error.into(),
+            KeepError::Untold(error) => Self::internal(
+                "it counts on this node and could not be told to the cluster",
+                &error,
+            ),
+            KeepError::Stopping => Self::new(codes::NOT_READY, text),
+            KeepError::Damaged(error) => {
+                Self::internal("the document of who may do what is damaged", &error)
             }
         }
     }

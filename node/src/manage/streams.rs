@@ -12,13 +12,16 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use caxton_capabilities::Right;
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{extract::Caller, plane::Plane};
+use super::{
+    extract::Caller,
+    plane::{Plane, Wish},
+};
+use crate::access::keeper::InForce;
 
 /// How often a silent stream is kept alive, for proxies and for noticing a client that is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -54,7 +57,7 @@ pub(super) struct Standing {
     /// Who follows.
     pub(super) caller: Caller,
     /// What they follow.
-    pub(super) rights: Vec<Right>,
+    pub(super) rights: Vec<Wish>,
 }
 
 impl Standing {
@@ -67,6 +70,7 @@ impl Standing {
 struct Open<S> {
     source: S,
     standing: Standing,
+    changes: watch::Receiver<Arc<InForce>>,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
@@ -74,9 +78,17 @@ struct Open<S> {
 impl<S: Source> Open<S> {
     /// The next event, and whether more may follow.
     async fn event(&mut self) -> Option<(Event, bool)> {
-        let next = tokio::select! {
-            next = self.source.next() => next,
-            () = self.stop.cancelled() => return None,
+        let next = loop {
+            tokio::select! {
+                next = self.source.next() => break next,
+                () = self.stop.cancelled() => return None,
+                // SECURITY: who is silent is asked too, when somebody's authority was taken back.
+                changed = self.changes.changed() => {
+                    if changed.is_err() || !self.standing.holds() {
+                        return None;
+                    }
+                }
+            }
         };
         if !self.standing.holds() {
             return None;
@@ -109,6 +121,7 @@ pub(super) fn answer<S: Source>(
     place: OwnedSemaphorePermit,
 ) -> Response {
     let open = Open {
+        changes: standing.plane.changes(),
         source,
         standing,
         stop,

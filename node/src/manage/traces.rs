@@ -5,7 +5,7 @@ use caxton_api::{
     paths,
     types::{Page, Problem, Trace, TraceSummary},
 };
-use caxton_capabilities::TraceId;
+use caxton_capabilities::{PolicyAction, TraceId};
 use serde::Deserialize;
 
 use super::{
@@ -44,7 +44,7 @@ pub(super) async fn list_traces(
     let agent = asked.agent.as_deref().map(receiver).transpose()?;
     let after = asked.cursor.as_deref().map(Place::parse).transpose()?;
     let node = match &agent {
-        Some(agent) => plane.read_agent(&caller, agent).await?,
+        Some(agent) => plane.agent(&caller, PolicyAction::Trace, agent).await?,
         None => plane.read_node(&caller).await?,
     };
     let known = match (&agent, &after) {

@@ -127,6 +127,7 @@ fn first_word(ca: &CaFolder, cluster: &str, node: &str, now: SystemTime) -> Resu
         bundle: ca.bundle()?.encode(),
         members: vec![node.to_owned()],
         removed: Vec::new(),
+        access: Vec::new(),
     };
     let bytes = assemble(&state, |body| ca.sign_statement(CONTEXT, body).ok());
     let bytes = bytes.ok_or(CaError::Issue(caxton_pki::IssueError::Sign))?;

@@ -51,6 +51,7 @@ pub(super) fn message(number: u128) -> Envelope {
         content_type: "text/plain".into(),
         content: number.to_be_bytes().as_slice().into(),
         delivery: Delivery::AtLeastOnce,
+        tokens: Arc::default(),
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),
             span: 3,

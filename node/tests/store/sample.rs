@@ -9,7 +9,7 @@ use std::{
 
 use caxton_actors::{
     envelope::{Delivery, Envelope, Performative, TraceParent},
-    ports::{AgentRecord, Clock, DeadLetter, Desired, Digest, Mark, Settlement, Version},
+    ports::{Accepts, AgentRecord, Clock, DeadLetter, Desired, Digest, Mark, Settlement, Version},
 };
 use caxton_capabilities::{AgentId, ConversationId, MessageId, Principal, TraceId};
 use caxton_node::store::{Options, Store};
@@ -58,6 +58,7 @@ pub(crate) fn message(number: u128) -> Arc<Envelope> {
         content_type: "text/plain".into(),
         content: number.to_be_bytes().as_slice().into(),
         delivery: Delivery::AtLeastOnce,
+        tokens: Arc::default(),
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),
             span: 0,
@@ -113,6 +114,9 @@ pub(crate) fn record(of: u8, address: &str) -> AgentRecord {
         limits: BTreeMap::from([("memory".into(), 1 << 20)]),
         protocols: vec!["request".parse().unwrap()],
         services: vec!["echo".parse().unwrap()],
+        rights: vec!["send acme/*".into()],
+        accepts: Accepts::default(),
+        token: vec![1, 2, 3],
     };
     AgentRecord {
         id: agent(of),

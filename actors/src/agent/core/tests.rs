@@ -20,6 +20,7 @@ fn job(sequence: Option<u64>, conversation: u128) -> Job {
         content_type: "text/plain".into(),
         content: Arc::from([]),
         delivery: Delivery::AtLeastOnce,
+        tokens: Arc::default(),
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),
             span: 0,

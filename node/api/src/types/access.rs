@@ -187,7 +187,7 @@ pub struct PolicyApplied {
 }
 
 /// A request put to the policies in force. Nothing of it is done or remembered.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluatePolicies {
     /// The request, in the form of `docs/policy.md`: `principal`, `action`, `resource`, `context`.

@@ -46,6 +46,7 @@ fn said(by: &Authority, bundle: &TrustBundle, version: u64, members: &[&str]) ->
         bundle: bundle.encode(),
         members: members.iter().map(|&name| name.to_owned()).collect(),
         removed: Vec::new(),
+        access: b"{}".to_vec(),
     };
     let sign = |body: &[u8]| sign_statement(by.mesh_intermediate(), CONTEXT, body).ok();
     assemble(&state, sign).unwrap()

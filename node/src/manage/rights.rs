@@ -1,0 +1,156 @@
+//! What an agent's token may give it: nothing that its deployer could not do.
+
+use caxton_actors::{gateway::SENDERS_MAX, ports::Accepts};
+use caxton_api::{codes, types};
+use caxton_capabilities::{Address, Grant, Pattern, PolicyAction, Rate, ResourceId, Rights};
+
+use super::{
+    extract::{Caller, shown},
+    plane::{Plane, Wish},
+    problem::{Answer, Failure},
+};
+
+/// The rights that were asked for, in their one spelling; absent, to send within the tenant.
+///
+/// # Errors
+/// One of them is none, there are too many, or one is more than the deployer's own.
+pub(super) fn rights(
+    plane: &Plane,
+    caller: &Caller,
+    agent: &Address,
+    asked: Option<Vec<String>>,
+) -> Answer<Vec<String>> {
+    let Some(asked) = asked else {
+        return Ok(vec![format!("send {}/*", agent.tenant)]);
+    };
+    let grant = |text: &String| {
+        let parsed = text.parse::<Grant>();
+        parsed.map_err(|error| Failure::invalid(format!("right `{}`: {error}", shown(text))))
+    };
+    let grants: Vec<Grant> = asked.iter().map(grant).collect::<Answer<_>>()?;
+    for grant in &grants {
+        if !plane.may(caller, &wish(grant)) {
+            let detail =
+                format!("right `{grant}`: an agent is given nothing that its deployer may not do");
+            return Err(Failure::new(codes::FORBIDDEN, detail));
+        }
+    }
+    let mut texts: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    Rights::try_new(grants).map_err(|error| Failure::invalid(format!("rights: {error}")))?;
+    texts.sort_unstable();
+    texts.dedup();
+    Ok(texts)
+}
+
+/// What the deployer must be permitted. Where policies have no word for an action, or a pattern is over everything, that
+/// is the administration of the cluster.
+fn wish(grant: &Grant) -> Wish {
+    let everything = Wish::new(PolicyAction::ClusterAdmin, ResourceId::Cluster);
+    let Some(action) = PolicyAction::of(grant.action) else {
+        return everything;
+    };
+    let id = match &grant.over {
+        Pattern::Agent(address) => ResourceId::Agent(address.clone()),
+        Pattern::Tenant(tenant) => ResourceId::Tenant(tenant.clone()),
+        Pattern::Operator(name) => ResourceId::Operator(name.clone()),
+        Pattern::Node => ResourceId::Node(None),
+        Pattern::Everything | Pattern::Cluster | Pattern::Thing(..) | Pattern::Things(..) => {
+            return everything;
+        }
+    };
+    Wish::new(action, id)
+}
+
+/// Which of `asked` no right of `before` gives.
+pub(super) fn widened(before: &[String], asked: &[String]) -> Vec<String> {
+    let parse = |texts: &[String]| -> Vec<Grant> {
+        let parsed = texts.iter().map(|text| text.parse());
+        parsed.filter_map(Result::ok).collect()
+    };
+    let before = parse(before);
+    let more = parse(asked).into_iter();
+    more.filter(|grant| !before.iter().any(|held| held.includes(grant)))
+        .map(|grant| grant.to_string())
+        .collect()
+}
+
+/// The receiver's own terms.
+pub(super) fn accepts(asked: Option<types::Accepts>) -> Answer<Accepts> {
+    let asked = asked.unwrap_or_default();
+    if asked.senders.len() > SENDERS_MAX {
+        let detail = format!("accepts.senders: {SENDERS_MAX} at most");
+        return Err(Failure::invalid(detail));
+    }
+    let sender = |text: &String| {
+        let parsed = text.parse::<Pattern>();
+        let parsed = parsed
+            .map_err(|error| Failure::invalid(format!("sender `{}`: {error}", shown(text))))?;
+        Ok(parsed.to_string())
+    };
+    let mut senders: Vec<String> = asked.senders.iter().map(sender).collect::<Answer<_>>()?;
+    senders.sort_unstable();
+    senders.dedup();
+    let acts = asked.performatives.iter().map(|word| word.parse());
+    let mut performatives: Vec<_> = acts.collect::<Result<_, _>>()?;
+    performatives.sort_unstable();
+    performatives.dedup();
+    Ok(Accepts {
+        senders,
+        performatives,
+        rate: asked.rate.as_deref().map(rate).transpose()?,
+    })
+}
+
+fn rate(text: &str) -> Answer<(u32, u32)> {
+    let wrong = || {
+        let detail = format!(
+            "rate `{}` is not `N/SECONDS`, 1 or more in 1 to 86400 seconds",
+            shown(text)
+        );
+        Failure::invalid(detail)
+    };
+    let (count, seconds) = text.split_once('/').ok_or_else(wrong)?;
+    let parse = |text: &str| text.parse().map_err(|_none| wrong());
+    let rate = Rate::try_new(parse(count)?, parse(seconds)?).map_err(|_bounds| wrong())?;
+    Ok((rate.count(), rate.seconds()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(all: &[&str]) -> Vec<String> {
+        all.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_no_right_of_before_gives_is_named() {
+        let before = texts(&["send acme/*", "read acme/one"]);
+        let asked = texts(&["send acme/two", "read acme/two", "send other/one"]);
+        assert_eq!(
+            widened(&before, &asked),
+            ["read acme/two", "send other/one"]
+        );
+        assert!(widened(&before, &before).is_empty());
+        assert_eq!(widened(&[], &before), before);
+    }
+
+    #[test]
+    fn terms_are_read_once_and_bounded() {
+        let asked = |senders: &[&str], rate: Option<&str>| {
+            accepts(Some(types::Accepts {
+                senders: texts(senders),
+                performatives: texts(&["request", "request"]),
+                rate: rate.map(str::to_owned),
+            }))
+        };
+        let terms = asked(&["operator:ann", "acme/*", "acme/*"], Some("5/60")).unwrap();
+        assert_eq!(terms.senders, ["acme/*", "operator:ann"]);
+        assert_eq!((terms.performatives.len(), terms.rate), (1, Some((5, 60))));
+        for rate in ["5", "0/1", "1/0", "1/86401", "x/1", "-1/1"] {
+            assert!(asked(&[], Some(rate)).is_err(), "{rate}");
+        }
+        assert!(asked(&["not a pattern"], None).is_err());
+        assert!(asked(&vec!["acme/*"; SENDERS_MAX + 1], None).is_err());
+    }
+}
