@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
-use super::Paging;
+use super::{Paging, TakingBack};
 use crate::{complete, values::parse_duration};
 
 /// `caxton token …`.
@@ -55,24 +55,30 @@ Examples:
         #[arg(long, value_name = "NAME")]
         domain: String,
     },
-    /// List tokens, without their secrets
+    /// List the capability tokens of the node's agents, or tokens to join with; without their secrets
     #[command(visible_alias = "ls")]
     List {
         /// Tokens to join a cluster with
-        #[arg(long, required = true)]
+        #[arg(long)]
         join: bool,
         /// Cutting the list short.
         #[command(flatten)]
         paging: Paging,
     },
-    /// Take a token back; who came with it stays
+    /// Take a capability token back with what was made of it, or a token to join with; who came with that stays
+    #[command(
+        after_help = "Examples:\n  caxton token revoke ID --reason 'lost' --yes      the same as caxton revoke token\n  caxton token revoke --join ID"
+    )]
     Revoke {
         /// A token to join a cluster with
-        #[arg(long, required = true)]
+        #[arg(long, conflicts_with_all = ["reason", "yes"])]
         join: bool,
-        /// Its id
-        #[arg(add = ArgValueCandidates::new(complete::join_tokens))]
+        /// Its id; of a capability token, that of any of its blocks
+        #[arg(add = ArgValueCandidates::new(complete::tokens))]
         id: String,
+        /// How.
+        #[command(flatten)]
+        how: TakingBack,
     },
 }
 

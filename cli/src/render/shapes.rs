@@ -16,7 +16,7 @@ mod node;
 mod policy;
 mod token;
 
-pub use access::WHOAMI;
+pub use access::{ACCESS_REVOCATION, API_KEY, FREEZE, OPERATOR, TENANT, WHOAMI};
 pub use agent::{AGENT, DEPLOYED, LOG_LINE};
 pub use audit::{AUDIT_HEAD, AUDIT_LINE, AUDIT_REPORT};
 pub use authority::{
@@ -26,8 +26,8 @@ pub use cluster::{CLUSTER, JOIN_TOKEN, MEMBER};
 pub use machine::{CHECK, CODE, CONTEXT, FIGURE, OUTCOME, SETTINGS, SETTINGS_AND_ORIGIN};
 pub use message::{DEAD_LETTER, PASSING, SENT, STATUS, TRACE, TRACE_SUMMARY};
 pub use node::{ACTOR, LIMIT, NODE, NODE_READY};
-pub use policy::{CASE, CONSIDERED, LINT, RULING};
-pub use token::{TOKEN_BLOCK, TOKEN_VERDICT};
+pub use policy::{APPLIED, CASE, CONSIDERED, LINT, POLICY, RULING};
+pub use token::{CAPABILITY_TOKEN, TOKEN_BLOCK, TOKEN_VERDICT};
 
 /// How a kind of thing is shown.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,7 @@ mod tests {
     fn each_column_shows_a_field_of_the_api() {
         let types = [
             include_str!("../../../node/api/src/types.rs"),
+            include_str!("../../../node/api/src/types/access.rs"),
             include_str!("../../../node/api/src/types/audit.rs"),
             include_str!("../../../node/api/src/types/cluster.rs"),
         ]
@@ -95,6 +96,13 @@ mod tests {
             AUDIT_LINE,
             AUDIT_HEAD,
             WHOAMI,
+            OPERATOR,
+            API_KEY,
+            TENANT,
+            FREEZE,
+            POLICY,
+            CONSIDERED,
+            CAPABILITY_TOKEN,
         ] {
             for column in shape.columns {
                 let field = format!("pub {}:", column.field);
