@@ -180,14 +180,12 @@ pub struct Rollback {
 
 /// `caxton agent freeze`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "The emergency stop. Agents go on with --undo.
+#[command(after_help = "The emergency stop. Agents go on with --undo.
 
 Examples:
   caxton agent freeze                                      whether they are stopped
   caxton agent freeze --all --reason 'a key may be lost' --yes
-  caxton agent freeze --undo"
-)]
+  caxton agent freeze --undo")]
 pub struct Freeze {
     /// Stop the programs of all tenants
     #[arg(long)]

@@ -56,3 +56,33 @@ pub struct VerifyAudit {
     #[arg(long)]
     pub growing: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    #[test]
+    fn a_log_is_a_folder_or_an_export_with_its_head() {
+        let taken = |line: &str| {
+            let words = ["caxton", "audit", "verify", "--key-file", "k"];
+            Cli::try_parse_from(words.into_iter().chain(line.split(' '))).is_ok()
+        };
+        for line in [
+            "--folder f",
+            "--folder f --head h --growing",
+            "--export e --head h",
+        ] {
+            assert!(taken(line), "{line}");
+        }
+        for line in [
+            "--head h",
+            "--export e",
+            "--export e --folder f --head h",
+            "--export e --head h --growing",
+        ] {
+            assert!(!taken(line), "{line}");
+        }
+    }
+}

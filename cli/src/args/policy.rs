@@ -126,3 +126,31 @@ pub struct InForce {
     #[arg(long, value_name = "OPERATOR", default_value = "admin")]
     pub owner: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    #[test]
+    fn an_owner_is_said_of_files_and_not_of_a_node() {
+        let taken = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for line in [
+            "caxton policy explain r --policy a --policy b --owner ada",
+            "caxton policy explain r --node",
+            "caxton policy explain r --node --policy a",
+            "caxton policy apply a.yaml b.cedar --dry-run",
+            "caxton policy rm messages --yes",
+        ] {
+            assert!(taken(line), "{line}");
+        }
+        for line in [
+            "caxton policy explain r --node --owner ada",
+            "caxton policy apply",
+            "caxton policy delete",
+        ] {
+            assert!(!taken(line), "{line}");
+        }
+    }
+}

@@ -167,3 +167,29 @@ pub struct Attenuate {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub holder: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    #[test]
+    fn tokens_to_join_with_are_asked_for_and_the_others_are_meant() {
+        let taken = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for line in [
+            "caxton token list",
+            "caxton token list --join",
+            "caxton token revoke id --reason lost --yes",
+            "caxton token revoke --join id",
+        ] {
+            assert!(taken(line), "{line}");
+        }
+        for line in [
+            "caxton token revoke",
+            "caxton token revoke --join id --reason lost",
+        ] {
+            assert!(!taken(line), "{line}");
+        }
+    }
+}

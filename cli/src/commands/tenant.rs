@@ -99,7 +99,7 @@ async fn bound(
     }
     let unbounded = tenant.quota.is_empty();
     let shown = json!({ "name": tenant.name, "quota": tenant.quota, "usage": tenant.usage });
-    app.terminal.item(&shapes::TENANT, &shown)?;
+    app.terminal.item(&shapes::TENANT_QUOTA, &shown)?;
     if unbounded {
         app.terminal.hint("  no quota: bounded by the node alone");
     }

@@ -16,7 +16,7 @@ mod node;
 mod policy;
 mod token;
 
-pub use access::{ACCESS_REVOCATION, API_KEY, FREEZE, OPERATOR, TENANT, WHOAMI};
+pub use access::{ACCESS_REVOCATION, API_KEY, FREEZE, OPERATOR, TENANT, TENANT_QUOTA, WHOAMI};
 pub use agent::{AGENT, DEPLOYED, LOG_LINE};
 pub use audit::{AUDIT_HEAD, AUDIT_LINE, AUDIT_REPORT};
 pub use authority::{
@@ -99,6 +99,7 @@ mod tests {
             OPERATOR,
             API_KEY,
             TENANT,
+            TENANT_QUOTA,
             FREEZE,
             POLICY,
             CONSIDERED,

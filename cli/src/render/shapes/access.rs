@@ -70,6 +70,18 @@ pub const TENANT: Shape = Shape {
     ],
 };
 
+/// What a tenant may use, and uses.
+pub const TENANT_QUOTA: Shape = Shape {
+    kind: "TenantQuota",
+    plural: "quotas",
+    name: own_name,
+    columns: &[
+        column("TENANT", "name", Id),
+        column("QUOTA", "quota", Text),
+        column("USAGE", "usage", Text),
+    ],
+};
+
 /// Authority that was taken back. What the API calls `kind` is `what` here: a document has a `kind` of its own.
 pub const ACCESS_REVOCATION: Shape = Shape {
     kind: "AccessRevocation",
