@@ -140,7 +140,7 @@ pub enum TenantCommand {
         name: String,
         /// What it may use.
         #[command(flatten)]
-        quota: Quota,
+        quota: Bounds,
     },
     /// Show what a tenant may use and uses, or change what it may
     #[command(
@@ -157,7 +157,7 @@ Examples:
         name: String,
         /// What it may use.
         #[command(flatten)]
-        quota: Quota,
+        quota: Bounds,
         /// Take away every bound that is not given
         #[arg(long)]
         none: bool,
@@ -181,7 +181,7 @@ Examples:
 
 /// What a tenant may use at most.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Quota {
+pub struct Bounds {
     /// Agents
     #[arg(long, value_name = "N")]
     pub agents: Option<u64>,

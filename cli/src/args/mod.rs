@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 pub use access::{
-    ApiKeyCommand, CreateApiKey, OperatorCommand, Quota, RevokeCommand, SetOperator, TakingBack,
+    ApiKeyCommand, Bounds, CreateApiKey, OperatorCommand, RevokeCommand, SetOperator, TakingBack,
     TenantCommand,
 };
 pub use agent::{

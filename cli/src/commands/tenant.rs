@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{App, agreed, done, suggest_named};
 use crate::{
-    args::{Quota, TenantCommand},
+    args::{Bounds, TenantCommand},
     client::{Client, Request},
     error::CliError,
     exit::Exit,
@@ -63,7 +63,7 @@ async fn put(client: &Client, name: &str, quota: BTreeMap<String, u64>) -> Resul
 }
 
 /// The API's `PUT` also changes a tenant; one that is there already keeps its quota.
-async fn create(app: &App, client: &Client, name: &str, quota: &Quota) -> Result<(), CliError> {
+async fn create(app: &App, client: &Client, name: &str, quota: &Bounds) -> Result<(), CliError> {
     match look(client, name).await {
         Ok(_there) => {
             let what = format!("there is a tenant `{name}` already");
@@ -89,7 +89,7 @@ async fn bound(
     app: &App,
     client: &Client,
     name: &str,
-    quota: &Quota,
+    quota: &Bounds,
     none: bool,
 ) -> Result<(), CliError> {
     let mut tenant = known(client, name).await?;
@@ -107,7 +107,7 @@ async fn bound(
 }
 
 /// What the flags say, by the API's names.
-fn given(quota: &Quota) -> [(&'static str, Option<u64>); 6] {
+fn given(quota: &Bounds) -> [(&'static str, Option<u64>); 6] {
     [
         ("agents", quota.agents),
         ("memory_bytes", quota.memory),
@@ -119,7 +119,7 @@ fn given(quota: &Quota) -> [(&'static str, Option<u64>); 6] {
 }
 
 /// What is there with what is given changed; what is not given stays, unless `none` takes it away.
-fn merged(mut there: BTreeMap<String, u64>, quota: &Quota, none: bool) -> BTreeMap<String, u64> {
+fn merged(mut there: BTreeMap<String, u64>, quota: &Bounds, none: bool) -> BTreeMap<String, u64> {
     if none {
         there.clear();
     }
@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn a_quota_changes_where_a_flag_is_given_and_nowhere_else() {
         let there = || map(&[("agents", 5), ("memory_bytes", 1024), ("later_than_us", 7)]);
-        let flags = Quota {
+        let flags = Bounds {
             agents: Some(0),
             cpu: Some(250),
-            ..Quota::default()
+            ..Bounds::default()
         };
         assert_eq!(
             merged(there(), &flags, false),
@@ -184,8 +184,8 @@ mod tests {
                 ("memory_bytes", 1024)
             ])
         );
-        assert_eq!(merged(there(), &Quota::default(), false), there());
-        assert_eq!(merged(there(), &Quota::default(), true), map(&[]));
+        assert_eq!(merged(there(), &Bounds::default(), false), there());
+        assert_eq!(merged(there(), &Bounds::default(), true), map(&[]));
         assert_eq!(
             merged(there(), &flags, true),
             map(&[("agents", 0), ("cpu_ms_per_s", 250)])
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn each_flag_goes_by_a_name_of_the_api() {
         let api = include_str!("../../../node/api/src/types/access.rs");
-        for (name, _) in given(&Quota::default()) {
+        for (name, _) in given(&Bounds::default()) {
             assert!(api.contains(&format!("`{name}`")), "{name}");
         }
     }
