@@ -163,6 +163,9 @@ impl Rate {
 pub struct Performative(u16);
 
 impl Performative {
+    /// The words of all of them, in the order of the envelope.
+    pub const WORDS: [&'static str; 13] = WORDS;
+
     /// Its word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -2,7 +2,7 @@
 //! it passes on comes from tenants.
 
 use anstream::adapter::strip_str;
-use caxton_api::types::{Agent, DeadLetter, LogLine, Page, Problem, Trace};
+use caxton_api::types::{Agent, DeadLetter, LogLine, Operator, Page, Problem, Tenant, Trace};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -114,6 +114,8 @@ pub(crate) fn answer(bytes: &[u8]) -> bool {
     taken |= list::<Agent>(bytes, &shapes::AGENT);
     taken |= list::<LogLine>(bytes, &shapes::LOG_LINE);
     taken |= list::<DeadLetter>(bytes, &shapes::DEAD_LETTER);
+    taken |= list::<Operator>(bytes, &shapes::OPERATOR);
+    taken |= list::<Tenant>(bytes, &shapes::TENANT);
     taken
 }
 

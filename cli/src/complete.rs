@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use caxton_api::{
     paths,
-    types::{Agent, DeadLetter, JoinToken, Member, Node, TraceSummary},
+    types::{
+        Agent, ApiKey, CapabilityToken, DeadLetter, JoinToken, Member, Node, Operator, Policy,
+        Tenant, TraceSummary,
+    },
 };
 use clap_complete::CompletionCandidate;
 use serde::de::DeserializeOwned;
@@ -81,6 +84,60 @@ pub fn join_tokens() -> Vec<CompletionCandidate> {
         candidate(
             &token.id,
             format!("{} of {} uses left", token.uses_left, token.uses),
+        )
+    })
+}
+
+/// Ids of capability tokens, with who has them.
+#[must_use]
+pub fn capability_tokens() -> Vec<CompletionCandidate> {
+    live(paths::TOKENS, |token: &CapabilityToken| {
+        let id = token.ids.last().map(String::as_str).unwrap_or_default();
+        candidate(id, format!("{}, of {}", token.state, token.agent))
+    })
+}
+
+/// Ids of tokens of either kind: two looks, each in its 100 ms.
+#[must_use]
+pub fn tokens() -> Vec<CompletionCandidate> {
+    let mut all = capability_tokens();
+    all.extend(join_tokens());
+    all
+}
+
+/// Names of operators, with their roles.
+#[must_use]
+pub fn operators() -> Vec<CompletionCandidate> {
+    live(paths::OPERATORS, |operator: &Operator| {
+        let roles = operator.roles.join(", ");
+        candidate(&operator.name, format!("{} {roles}", operator.state))
+    })
+}
+
+/// Names of API keys, with whose they are.
+#[must_use]
+pub fn api_keys() -> Vec<CompletionCandidate> {
+    live(paths::API_KEYS, |key: &ApiKey| {
+        candidate(&key.name, format!("{}, of {}", key.state, key.operator))
+    })
+}
+
+/// Names of tenants, with their state.
+#[must_use]
+pub fn tenants() -> Vec<CompletionCandidate> {
+    live(paths::TENANTS, |tenant: &Tenant| {
+        candidate(&tenant.name, tenant.state.clone())
+    })
+}
+
+/// Names of policy documents, with their version.
+#[must_use]
+pub fn policies() -> Vec<CompletionCandidate> {
+    live(paths::POLICIES, |policy: &Policy| {
+        let rules = policy.rules.len();
+        candidate(
+            &policy.name,
+            format!("version {}, {rules} rules", policy.version),
         )
     })
 }

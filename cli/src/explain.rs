@@ -20,7 +20,7 @@ own! {
         "A file or value given to the command cannot be read or means nothing. Nothing was sent to a node.");
     /// A confirmation is needed.
     CONFIRM = ("CX1003", "confirmation needed", "repeat the command with --yes",
-        "What cannot be undone asks for the name of the thing on a terminal. In a script, where there is nobody to ask, it needs --yes.");
+        "What cannot be undone, or stops the work of others, asks for the name of the thing on a terminal. In a script, where there is nobody to ask, it needs --yes.");
     /// No context.
     NO_CONTEXT = ("CX1004", "no context", "start a node here with caxton node start, or add a context: caxton context add --help",
         "A context holds a node's address, the certificate authority to trust, and the API key. A development node writes the context `dev` when it is ready. Contexts are files in ${XDG_CONFIG_HOME:-~/.config}/caxton/contexts.");

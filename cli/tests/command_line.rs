@@ -243,6 +243,50 @@ fn what_is_severe_needs_a_yes_where_nobody_can_be_asked() {
 }
 
 #[test]
+fn what_stops_others_needs_a_yes_where_nobody_can_be_asked() {
+    let home = Home::with_absent_node();
+    for args in [
+        &["revoke", "key", "laptop"][..],
+        &["revoke", "token", "tok_1"],
+        &["revoke", "operator", "ada"],
+        &["revoke", "agent", "acme/billing"],
+        &["revoke", "deployment", "acme/billing@3"],
+        &["apikey", "revoke", "laptop"],
+        &["token", "revoke", "tok_1"],
+        &["tenant", "block", "acme"],
+        &["policy", "delete", "messages"],
+        &["agents", "freeze", "--all"],
+    ] {
+        let ran = home.run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains("CX1003"), "{args:?}: {}", ran.err);
+        let ran = home.run(&[args, &["--yes"]].concat());
+        assert_eq!(ran.code, 6, "{args:?}: {}", ran.err);
+    }
+    // What gives back is not asked about.
+    for args in [
+        &["tenant", "block", "acme", "--undo"][..],
+        &["agent", "freeze", "--undo"],
+        &["agent", "reinstate", "billing"],
+    ] {
+        assert_eq!(home.run(args).code, 6, "{args:?}");
+    }
+}
+
+#[test]
+fn a_key_that_was_not_made_leaves_no_file_and_takes_no_others_place() {
+    let home = Home::with_absent_node();
+    let create = ["apikey", "create", "laptop", "--out", "laptop.key"];
+    let ran = home.run(&create);
+    assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{}", ran.err);
+    let file = home.path().join("laptop.key");
+    assert!(!file.exists());
+    fs::write(&file, "cxk_other\n").unwrap();
+    assert_eq!(home.run(&create).code, 2, "before a node is asked");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "cxk_other\n");
+}
+
+#[test]
 fn contexts_are_listed_shown_and_keep_their_key_to_themselves() {
     let home = Home::with_absent_node();
     let ran = home.run(&["context", "ls"]);
@@ -404,6 +448,11 @@ fn bad_values_are_found_before_a_node_is_asked() {
         &["agent", "deploy", "demo:ping", "demo:ping"],
         &["agent", "deploy", "-"],
         &["agent", "inspect", "../x"],
+        &["revoke", "deployment", "billing", "--yes"],
+        &["revoke", "agent", "a/b/c", "--yes"],
+        &["policy", "apply", "absent.yaml"],
+        &["policy", "apply", "Absent.cedar"],
+        &["policy", "explain", "absent.yaml", "--node"],
         &["api", "GET", "agents"],
         &["agent", "list", "--server", "http://127.0.0.1:1"],
     ] {

@@ -41,6 +41,10 @@ pub enum AgentCommand {
     Remove(Remove),
     /// Go back to an earlier version
     Rollback(Rollback),
+    /// Have an agent send and receive again that was revoked
+    Reinstate(AgentRef),
+    /// Stop the programs of all tenants at once, or say whether they are stopped
+    Freeze(Freeze),
 }
 
 /// Which agent.
@@ -172,4 +176,57 @@ pub struct Rollback {
     /// The version; without one, the one before the current
     #[arg(long, value_name = "N")]
     pub to: Option<u64>,
+}
+
+/// `caxton agent freeze`.
+#[derive(Args, Debug)]
+#[command(after_help = "The emergency stop. Agents go on with --undo.
+
+Examples:
+  caxton agent freeze                                      whether they are stopped
+  caxton agent freeze --all --reason 'a key may be lost' --yes
+  caxton agent freeze --undo")]
+pub struct Freeze {
+    /// Stop the programs of all tenants
+    #[arg(long)]
+    pub all: bool,
+    /// Why, in one line; everybody sees it
+    #[arg(long, value_name = "TEXT", requires = "all", conflicts_with = "undo")]
+    pub reason: Option<String>,
+    /// Let them go on
+    #[arg(long)]
+    pub undo: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    fn taken(line: &str) -> bool {
+        Cli::try_parse_from(line.split(' ')).is_ok()
+    }
+
+    #[test]
+    fn freezing_everything_is_said_and_not_meant_by_accident() {
+        for line in [
+            "caxton agent freeze",
+            "caxton agents freeze --all --reason why --yes",
+            "caxton agent freeze --undo",
+            "caxton agent freeze --all --undo",
+        ] {
+            assert!(taken(line), "{line}");
+        }
+        for line in [
+            "caxton agent freeze billing",
+            "caxton agent freeze --reason why",
+            "caxton agent freeze --undo --all --reason why",
+        ] {
+            assert!(!taken(line), "{line}");
+        }
+    }
 }

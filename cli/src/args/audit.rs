@@ -32,7 +32,7 @@ pub enum AuditCommand {
     Export,
     /// Verify a log offline; exit 8 when something is wrong with it
     #[command(
-        after_help = "Needs no node: the folder of a log (DATA/audit), and the public key that `caxton audit head` showed.\n\nExamples:\n  caxton audit verify --folder /var/lib/caxton/audit --key-file audit.pub\n  caxton audit verify --folder audit --key-file audit.pub --head head.txt     against a head that was kept"
+        after_help = "Needs no node: the folder of a log (DATA/audit) or an export of it with its head, and the public key that `caxton audit head` showed.\n\nExamples:\n  caxton audit verify --folder /var/lib/caxton/audit --key-file audit.pub\n  caxton audit verify --folder audit --key-file audit.pub --head head.txt     against a head that was kept\n  caxton audit verify --export audit.ndjson --key-file audit.pub --head head.txt"
     )]
     Verify(VerifyAudit),
 }
@@ -41,15 +41,48 @@ pub enum AuditCommand {
 #[derive(Args, Debug)]
 pub struct VerifyAudit {
     /// The folder of the log
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub folder: PathBuf,
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "export", conflicts_with = "export")]
+    pub folder: Option<PathBuf>,
+    /// What `caxton audit export` wrote; --head then says how much of it was signed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "head", conflicts_with = "growing")]
+    pub export: Option<PathBuf>,
     /// The log's public key, as `caxton audit head` shows it, in a file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key_file: PathBuf,
-    /// A head that was kept: the log must go on from there
+    /// A head that was kept: the log must go on from there. Of an export: the head of all its lines
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub head: Option<PathBuf>,
     /// A node appends to the log meanwhile
     #[arg(long)]
     pub growing: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    #[test]
+    fn a_log_is_a_folder_or_an_export_with_its_head() {
+        let taken = |line: &str| {
+            let words = ["caxton", "audit", "verify", "--key-file", "k"];
+            Cli::try_parse_from(words.into_iter().chain(line.split(' '))).is_ok()
+        };
+        for line in [
+            "--folder f",
+            "--folder f --head h --growing",
+            "--export e --head h",
+        ] {
+            assert!(taken(line), "{line}");
+        }
+        for line in [
+            "--head h",
+            "--export e",
+            "--export e --folder f --head h",
+            "--export e --head h --growing",
+        ] {
+            assert!(!taken(line), "{line}");
+        }
+    }
 }

@@ -2,28 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use caxton_capabilities::Performative;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 use super::{Paging, Watching};
 use crate::{complete, values::parse_duration};
-
-/// The performatives of the message envelope.
-const PERFORMATIVES: [&str; 13] = [
-    "request",
-    "query",
-    "inform",
-    "propose",
-    "accept-proposal",
-    "reject-proposal",
-    "cfp",
-    "agree",
-    "refuse",
-    "failure",
-    "not-understood",
-    "subscribe",
-    "cancel",
-];
 
 /// `caxton message …`.
 #[derive(Subcommand, Debug)]
@@ -119,7 +103,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub to: String,
     /// The speech act
-    #[arg(long, value_name = "ACT", default_value = "request", value_parser = PERFORMATIVES)]
+    #[arg(long, value_name = "ACT", default_value = "request", value_parser = Performative::WORDS)]
     pub performative: String,
     /// The content; what parses as JSON is sent as application/json, all else as text/plain
     #[arg(long, value_name = "TEXT", conflicts_with = "content_file")]

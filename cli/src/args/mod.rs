@@ -1,6 +1,7 @@
 //! What can be typed: the command tree, its flags and its help, as data for clap. Nothing is done
 //! here.
 
+mod access;
 mod agent;
 mod audit;
 mod cluster;
@@ -16,8 +17,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
+pub use access::{
+    ApiKeyCommand, Bounds, CreateApiKey, OperatorCommand, RevokeCommand, SetOperator, TakingBack,
+    TenantCommand,
+};
 pub use agent::{
-    AgentCommand, AgentRef, Deploy, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,
+    AgentCommand, AgentRef, Deploy, Freeze, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,
 };
 pub use audit::{AuditCommand, VerifyAudit};
 pub use cluster::{ClusterCommand, DevCommand, Wait};
@@ -27,7 +32,7 @@ pub use machine::{
 };
 pub use message::{DeadLetterCommand, MessageCommand, SendArgs, Stream, TraceCommand};
 pub use node::{ActorCommand, NodeCommand, NodeFlags, Start};
-pub use policy::{InForce, PolicyCommand};
+pub use policy::{ApplyPolicy, ExplainRequest, InForce, PolicyCommand};
 pub use security::{
     Crl, EmergencyRotate, GenCert, InitCa, InitCluster, ListFormat, Opened, PassphraseFrom, Reason,
     RenewCert, Retire, Revoke, SecurityCommand, Somewhere, Verify,
@@ -84,7 +89,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Node")]
     pub api_key_file: Option<PathBuf>,
     /// The tenant of names without one [env: CAXTON_TENANT]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Node")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Node", add = ArgValueCandidates::new(complete::tenants))]
     pub tenant: Option<String>,
     /// How to write data
     #[arg(
@@ -147,8 +152,20 @@ pub enum Command {
     /// Make a certificate authority, issue, renew, take back, rotate: offline, in a folder
     #[command(subcommand)]
     Security(Box<SecurityCommand>),
-    /// Write, deploy and look after agents
+    /// Say who manages: operators, their roles and groups
     #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Make, list and take back keys to the REST API
+    #[command(subcommand)]
+    Apikey(ApiKeyCommand),
+    /// Make tenants, bound what they use, stop one
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Take back what somebody may do: a token, a key, an operator, an agent, a version
+    #[command(subcommand)]
+    Revoke(RevokeCommand),
+    /// Write, deploy and look after agents
+    #[command(subcommand, alias = "agents")]
     Agent(Box<AgentCommand>),
     /// Send messages and find out what became of them
     #[command(subcommand)]
@@ -159,7 +176,7 @@ pub enum Command {
     /// See what happened on a node, and verify that nobody altered it
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Try policies in files: look for mistakes, run cases, explain, import
+    /// Put policies in force; try them in files: look for mistakes, run cases, explain, import
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Check the store of a node that is stopped

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
-use super::Paging;
+use super::{Paging, TakingBack};
 use crate::{complete, values::parse_duration};
 
 /// `caxton token …`.
@@ -55,24 +55,30 @@ Examples:
         #[arg(long, value_name = "NAME")]
         domain: String,
     },
-    /// List tokens, without their secrets
+    /// List the capability tokens of the node's agents, or tokens to join with; without their secrets
     #[command(visible_alias = "ls")]
     List {
         /// Tokens to join a cluster with
-        #[arg(long, required = true)]
+        #[arg(long)]
         join: bool,
         /// Cutting the list short.
         #[command(flatten)]
         paging: Paging,
     },
-    /// Take a token back; who came with it stays
+    /// Take a capability token back with what was made of it, or a token to join with; who came with that stays
+    #[command(
+        after_help = "Examples:\n  caxton token revoke ID --reason 'lost' --yes      the same as caxton revoke token\n  caxton token revoke --join ID"
+    )]
     Revoke {
         /// A token to join a cluster with
-        #[arg(long, required = true)]
+        #[arg(long, conflicts_with_all = ["reason", "yes"])]
         join: bool,
-        /// Its id
-        #[arg(add = ArgValueCandidates::new(complete::join_tokens))]
+        /// Its id; of a capability token, that of any of its blocks
+        #[arg(add = ArgValueCandidates::new(complete::tokens))]
         id: String,
+        /// How.
+        #[command(flatten)]
+        how: TakingBack,
     },
 }
 
@@ -160,4 +166,30 @@ pub struct Attenuate {
     /// The public key of who may present it and hand it on; sealed if absent
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub holder: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::args::Cli;
+
+    #[test]
+    fn tokens_to_join_with_are_asked_for_and_the_others_are_meant() {
+        let taken = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for line in [
+            "caxton token list",
+            "caxton token list --join",
+            "caxton token revoke id --reason lost --yes",
+            "caxton token revoke --join id",
+        ] {
+            assert!(taken(line), "{line}");
+        }
+        for line in [
+            "caxton token revoke",
+            "caxton token revoke --join id --reason lost",
+        ] {
+            assert!(!taken(line), "{line}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use caxton_api::{
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{App, address, confirm, deploy, logs, project, suggest_agent, watched};
+use super::{App, address, confirm, deploy, done, freeze, logs, project, suggest_agent, watched};
 use crate::{
     args::{AgentCommand, AgentRef, ListAgents, Rollback},
     client::{Client, Request},
@@ -43,6 +43,11 @@ pub(super) async fn run(app: &App, command: AgentCommand) -> Result<Exit, CliErr
             act(app, &args.agent, Method::DELETE, paths::AGENT, "removed").await
         }
         AgentCommand::Rollback(args) => rollback(app, args).await,
+        AgentCommand::Reinstate(agent) => {
+            let (path, done) = (paths::AGENT_REINSTATE, "sends and receives again");
+            act(app, &agent, Method::POST, path, done).await
+        }
+        AgentCommand::Freeze(args) => freeze::run(app, args).await,
     }
 }
 
@@ -97,17 +102,12 @@ async fn act(
 }
 
 /// Says that something was done; a script gets the node's answer.
-pub(super) fn outcome(app: &App, answer: &Value, done: &str) -> Result<(), CliError> {
+pub(super) fn outcome(app: &App, answer: &Value, said: &str) -> Result<(), CliError> {
     let shape = match answer.get("tenant") {
         Some(_) => &shapes::AGENT,
         None => &shapes::OUTCOME,
     };
-    let answer = match answer {
-        Value::Object(_) => answer.clone(),
-        _ => serde_json::json!({ "outcome": done }),
-    };
-    app.terminal
-        .item_as(shape, &answer, |_| format!("✓ {done}\n"))
+    done(app, shape, answer, said)
 }
 
 async fn rollback(app: &App, args: Rollback) -> Result<Exit, CliError> {

@@ -1,15 +1,20 @@
 //! `caxton audit …`: the log of a node over its API, and the verifier over its files.
 
-use std::{fs, path::Path};
+use std::{fs, io::BufReader, path::Path};
 
 use caxton_api::{
     paths,
     types::{AuditHead, AuditLine},
 };
-use caxton_audit::{Report, Standing, Terms, VerifierKey, verify};
+use caxton_audit::{
+    Report, Standing, Terms, VerifierKey, VerifyExportError, verify, verify_export,
+};
 use serde_json::json;
 
-use super::App;
+use super::{
+    App,
+    files::{self, LINES_BYTES_MAX},
+};
 use crate::{
     args::{AuditCommand, VerifyAudit},
     client::Request,
@@ -18,9 +23,6 @@ use crate::{
     explain,
     render::shapes,
 };
-
-/// A key or a head is one line or a few; longer files are something else.
-const FILE_BYTES_MAX: u64 = 64 << 10;
 
 pub(super) async fn run(app: &App, command: AuditCommand) -> Result<Exit, CliError> {
     match command {
@@ -63,23 +65,45 @@ async fn export(app: &App) -> Result<Exit, CliError> {
 }
 
 fn check(app: &App, args: &VerifyAudit) -> Result<Exit, CliError> {
-    let text = String::from_utf8_lossy(&small(&args.key_file)?)
-        .trim()
-        .to_owned();
-    let key: VerifierKey = text.parse().map_err(|error| {
+    let text = files::read_text(&args.key_file, LINES_BYTES_MAX)?;
+    let key: VerifierKey = text.trim().parse().map_err(|error| {
         let what = format!("`{}` has no key of an audit log", args.key_file.display());
         CliError::new(&explain::INPUT, Exit::Usage, what)
             .because(&error)
             .fix("caxton audit head shows it")
     })?;
-    let head = args.head.as_deref().map(small).transpose()?;
-    let terms = Terms {
-        older: head.as_deref(),
-        growing: args.growing,
-        ..Terms::new(&key)
+    let head = match &args.head {
+        Some(path) => Some(files::read(path, LINES_BYTES_MAX)?),
+        None => None,
     };
-    let report = verify(&args.folder, &terms).map_err(|error| unreadable(&args.folder, &error))?;
+    let report = match (&args.export, &args.folder) {
+        (Some(export), _) => of_export(export, head.as_deref().unwrap_or_default(), &key)?,
+        (None, folder) => {
+            let folder = folder.as_deref().unwrap_or(Path::new("."));
+            let terms = Terms {
+                older: head.as_deref(),
+                growing: args.growing,
+                ..Terms::new(&key)
+            };
+            verify(folder, &terms).map_err(|error| files::unreadable(folder, &error))?
+        }
+    };
     tell(app, &report)
+}
+
+/// The head is the export's own: it must cover every line of it.
+fn of_export(path: &Path, head: &[u8], key: &VerifierKey) -> Result<Report, CliError> {
+    let file = fs::File::open(path).map_err(|error| files::unreadable(path, &error))?;
+    let report = verify_export(BufReader::new(file), head, &Terms::new(key));
+    report.map_err(|error| match error {
+        VerifyExportError::Read(error) => files::unreadable(path, &error),
+        VerifyExportError::Malformed { .. } => {
+            let what = format!("`{}` is no export of an audit log", path.display());
+            CliError::new(&explain::INPUT, Exit::Usage, what)
+                .because(&error)
+                .fix("caxton audit export writes one")
+        }
+    })
 }
 
 fn tell(app: &App, report: &Report) -> Result<Exit, CliError> {
@@ -105,20 +129,49 @@ fn tell(app: &App, report: &Report) -> Result<Exit, CliError> {
     })
 }
 
-fn small(path: &Path) -> Result<Vec<u8>, CliError> {
-    let read = || {
-        let length = fs::metadata(path)?.len();
-        if length > FILE_BYTES_MAX {
-            return Err(std::io::Error::other(format!(
-                "it has more than {FILE_BYTES_MAX} bytes"
-            )));
-        }
-        fs::read(path)
-    };
-    read().map_err(|error| unreadable(path, &error))
-}
+#[cfg(test)]
+mod tests {
+    use caxton_audit::{AuditKey, Checkpoint, KeyKind, empty_root};
 
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
-    let what = format!("`{}` cannot be read", path.display());
-    CliError::new(&explain::INPUT, Exit::Usage, what).because(error)
+    use super::*;
+
+    const LOG: &str = "acme.example/node/node-1/audit";
+
+    /// An export without lines, and a head that says so.
+    #[test]
+    fn an_export_is_held_against_its_head() {
+        let key = AuditKey::from_seed(LOG, KeyKind::Log, &[7; 32]).unwrap();
+        let head = Checkpoint {
+            origin: LOG.parse().unwrap(),
+            size: 0,
+            root: empty_root(),
+        };
+        let note = head.sign(&key).note();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("audit.ndjson");
+        fs::write(&file, "").unwrap();
+        let report = of_export(&file, note.as_bytes(), &key.verifier()).unwrap();
+        assert_eq!((report.verdict, report.lines), (Standing::Ok, 0));
+        let report = of_export(&file, b"no head", &key.verifier()).unwrap();
+        assert_ne!(report.verdict, Standing::Ok, "nobody signed it");
+    }
+
+    #[test]
+    fn what_is_no_export_is_bad_input_and_no_finding() {
+        let key = AuditKey::from_seed(LOG, KeyKind::Log, &[7; 32]).unwrap();
+        let head = Checkpoint {
+            origin: LOG.parse().unwrap(),
+            size: 1,
+            root: empty_root(),
+        };
+        let note = head.sign(&key).note();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("audit.ndjson");
+        fs::write(&file, "hello\n").unwrap();
+        let error = of_export(&file, note.as_bytes(), &key.verifier()).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage);
+        assert!(error.what.contains("is no export"), "{error}");
+        let absent = folder.path().join("absent");
+        assert!(of_export(&absent, note.as_bytes(), &key.verifier()).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod api;
+mod apikey;
 mod audit;
 mod authority;
 mod bench;
@@ -14,16 +15,21 @@ mod demo;
 mod deploy;
 mod dev;
 pub mod doctor;
+mod files;
+mod freeze;
 mod help;
 mod limits;
 mod logs;
 mod message;
 mod node;
+mod operator;
 mod policy;
 mod project;
+mod revoke;
 mod security;
 mod send;
 mod templates;
+mod tenant;
 mod token;
 mod trace;
 
@@ -34,6 +40,7 @@ use caxton_api::{
     types::{Agent, Whoami},
 };
 use caxton_capabilities::id::{Address, TenantId};
+use serde_json::{Value, json};
 
 use crate::{
     args::{Command, Global, StoreCommand, Watching},
@@ -42,7 +49,7 @@ use crate::{
     error::CliError,
     exit::Exit,
     explain,
-    render::{Format, Terminal, shapes},
+    render::{Format, Shape, Terminal, shapes},
     suggest,
 };
 
@@ -105,7 +112,11 @@ pub async fn run(app: &App, command: Option<Command>) -> Result<Exit, CliError> 
         Command::Agent(command) => agent::run(app, *command).await,
         Command::Message(command) => message::run(app, command).await,
         Command::Trace(command) => trace::run(app, command).await,
-        Command::Policy(command) => policy::run(app, command),
+        Command::Operator(command) => operator::run(app, command).await,
+        Command::Apikey(command) => apikey::run(app, command).await,
+        Command::Tenant(command) => tenant::run(app, command).await,
+        Command::Revoke(command) => revoke::run(app, command).await,
+        Command::Policy(command) => policy::run(app, command).await,
         Command::Audit(command) => audit::run(app, command).await,
         Command::Store(StoreCommand::Check { flags }) => crate::node::check_store(app, &flags),
         Command::Store(StoreCommand::Export { flags }) => crate::node::export_store(app, &flags),
@@ -193,19 +204,56 @@ async fn watched(
     }
 }
 
+/// Adds the name that was probably meant to an error that says there is no such thing in a list of the API.
+async fn suggest_named(
+    client: &Client,
+    path: &str,
+    name: &str,
+    error: CliError,
+    list: &str,
+) -> CliError {
+    if error.exit != Exit::NotFound {
+        return error;
+    }
+    let all: Vec<Value> = client
+        .list(Request::get(path), SUGGEST_MAX)
+        .await
+        .unwrap_or_default();
+    suggested(error, name, &names(&all), list)
+}
+
+fn names(all: &[Value]) -> Vec<String> {
+    let name = |one: &Value| one.get("name").and_then(Value::as_str).map(str::to_owned);
+    all.iter().filter_map(name).collect()
+}
+
+/// Says that something was done; a script gets the node's answer, if it gave one.
+fn done(app: &App, shape: &Shape, answer: &Value, done: &str) -> Result<(), CliError> {
+    let (shape, answer) = match answer {
+        Value::Object(_) => (shape, answer.clone()),
+        _ => (&shapes::OUTCOME, json!({ "outcome": done })),
+    };
+    app.terminal
+        .item_as(shape, &answer, |_| format!("✓ {done}\n"))
+}
+
 /// Asks for the name of what cannot be brought back.
 fn confirm(app: &App, what: &str, name: &str, yes: bool) -> Result<(), CliError> {
+    agreed(app, &format!("{what} `{name}` cannot be undone"), name, yes)
+}
+
+/// Asks for the name of what `consequence` is told about.
+fn agreed(app: &App, consequence: &str, name: &str, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }
     if !app.terminal.can_ask() {
-        let what = format!("{what} `{name}` cannot be undone");
-        return Err(CliError::new(&explain::CONFIRM, Exit::Usage, what)
+        return Err(CliError::new(&explain::CONFIRM, Exit::Usage, consequence)
             .why("there is no terminal to ask on, or --no-input forbids it"));
     }
-    let typed = app.terminal.ask(&format!(
-        "{what} `{name}` cannot be undone. Its name, to go on:"
-    ))?;
+    let typed = app
+        .terminal
+        .ask(&format!("{consequence}. Its name, to go on:"))?;
     if typed == name {
         return Ok(());
     }
@@ -229,6 +277,12 @@ mod tests {
         let error = confirm(&app, "Removing agent", "billing", false).unwrap_err();
         assert_eq!((error.exit, error.code.as_str()), (Exit::Usage, "CX1003"));
         assert!(confirm(&app, "Removing agent", "billing", true).is_ok());
+    }
+
+    #[test]
+    fn the_names_of_a_list_are_those_of_its_things() {
+        let all = [json!({ "name": "ada" }), json!({ "id": 1 }), json!(null)];
+        assert_eq!(names(&all), ["ada"]);
     }
 
     #[test]

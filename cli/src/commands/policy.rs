@@ -1,23 +1,31 @@
-//! `caxton policy …`: the policy engine over files. It asks no node.
+//! `caxton policy …`: the policy engine over files, which asks no node; `force` has what is in force on one.
 
-use std::{fs, path::Path};
+mod force;
 
+use std::path::{Path, PathBuf};
+
+use caxton_api::types::{ConsideredRule, Evaluated};
 use caxton_capabilities::Name;
 use caxton_policy::{
-    Cases, Engine, Lint, PolicyDocument, Said, Source, decode_request, import, lint, load,
+    CASES_BYTES_MAX, Cases, Considered, DOCUMENT_BYTES_MAX, Engine, Lint, PolicyDocument, Said,
+    Source, decode_request, import, lint, load,
 };
 use serde_json::{Value, json};
 
-use super::App;
+use super::{App, files::read};
 use crate::{
     args::{InForce, PolicyCommand},
     error::CliError,
     exit::Exit,
     explain,
     render::shapes,
+    values::harmless,
 };
 
-pub(super) fn run(app: &App, command: PolicyCommand) -> Result<Exit, CliError> {
+/// Of policies in files, which change no more while they are read.
+const EPOCH: u64 = 1;
+
+pub(super) async fn run(app: &App, command: PolicyCommand) -> Result<Exit, CliError> {
     match command {
         PolicyCommand::Lint { files } => {
             let documents = documents(&files)?;
@@ -30,30 +38,34 @@ pub(super) fn run(app: &App, command: PolicyCommand) -> Result<Exit, CliError> {
             })
         }
         PolicyCommand::Test { cases, force } => test(app, &cases, &force),
-        PolicyCommand::Explain { request, force } => explained(app, &request, &force),
-        PolicyCommand::Import { file, author } => {
-            let imported =
-                import(&read(&file)?, &name(&author)?).map_err(|problem| wrong(&file, &problem))?;
-            for lint in &imported.lints {
-                app.terminal.hint(&told(lint));
-            }
-            let text = serde_saphyr::to_string(&imported.document).map_err(|error| {
-                CliError::new(
-                    &explain::INTERNAL,
-                    Exit::Failed,
-                    "the document was not written",
-                )
-                .because(&error)
-            })?;
-            app.terminal.write(&text)?;
-            Ok(Exit::Ok)
-        }
+        PolicyCommand::Explain(args) if args.node => force::explain(app, &args).await,
+        PolicyCommand::Explain(args) => explained(app, &args.request, &args.force),
+        PolicyCommand::Apply(args) => force::apply(app, &args).await,
+        PolicyCommand::List { paging } => force::list(app, paging).await,
+        PolicyCommand::Show { name } => force::show(app, &name).await,
+        PolicyCommand::Delete { name, yes } => force::delete(app, &name, yes).await,
+        PolicyCommand::Import { file, author } => imported(app, &file, &author),
     }
+}
+
+fn imported(app: &App, file: &Path, author: &str) -> Result<Exit, CliError> {
+    let bytes = read(file, DOCUMENT_BYTES_MAX)?;
+    let imported = import(&bytes, &name(author)?).map_err(|problem| wrong(file, &problem))?;
+    for lint in &imported.lints {
+        app.terminal.hint(&told(lint));
+    }
+    let text = serde_saphyr::to_string(&imported.document).map_err(|error| {
+        let what = "the document was not written";
+        CliError::new(&explain::INTERNAL, Exit::Failed, what).because(&error)
+    })?;
+    app.terminal.write(&text)?;
+    Ok(Exit::Ok)
 }
 
 fn test(app: &App, cases: &Path, force: &InForce) -> Result<Exit, CliError> {
     let engine = engine(force)?;
-    let cases = Cases::decode(&read(cases)?).map_err(|problem| wrong(cases, &problem))?;
+    let bytes = read(cases, CASES_BYTES_MAX)?;
+    let cases = Cases::decode(&bytes).map_err(|problem| wrong(cases, &problem))?;
     let outcomes = cases.run(&engine);
     let rows: Vec<Value> = outcomes
         .iter()
@@ -86,36 +98,40 @@ fn test(app: &App, cases: &Path, force: &InForce) -> Result<Exit, CliError> {
 
 fn explained(app: &App, request: &Path, force: &InForce) -> Result<Exit, CliError> {
     let engine = engine(force)?;
-    let asked = decode_request(&read(request)?).map_err(|problem| wrong(request, &problem))?;
+    let bytes = read(request, CASES_BYTES_MAX)?;
+    let asked = decode_request(&bytes).map_err(|problem| wrong(request, &problem))?;
     let explanation = engine.explain(&asked);
-    let considered: Vec<Value> = explanation
-        .considered
-        .iter()
-        .map(|rule| {
-            let said = match &rule.said {
-                Said::Applies => "applies".to_owned(),
-                Said::DoesNotApply => "does not apply".to_owned(),
-                Said::Failed(why) => format!("failed: {why}"),
-            };
-            json!({
-                "rule": &*rule.rule,
-                "effect": if rule.permits { "permit" } else { "forbid" },
-                "said": said,
-                "decided": rule.is_determining,
-            })
-        })
-        .collect();
+    let evaluated = Evaluated {
+        permitted: explanation.ruling.is_permit(),
+        ruling: explanation.ruling.told(),
+        epoch: EPOCH,
+        considered: explanation.considered.iter().map(considered).collect(),
+        passed_over: u64::try_from(explanation.passed_over).unwrap_or(u64::MAX),
+    };
+    tell(app, &evaluated)
+}
+
+fn considered(rule: &Considered) -> ConsideredRule {
+    ConsideredRule {
+        rule: rule.rule.to_string(),
+        effect: if rule.permits { "permit" } else { "forbid" }.to_owned(),
+        said: match &rule.said {
+            Said::Applies => "applies".to_owned(),
+            Said::DoesNotApply => "does not apply".to_owned(),
+            Said::Failed(why) => format!("failed: {why}"),
+        },
+        decided: rule.is_determining,
+    }
+}
+
+/// A decision looks the same, whoever made it.
+fn tell(app: &App, evaluated: &Evaluated) -> Result<Exit, CliError> {
     if app.terminal.format.is_human() {
-        app.terminal.list(&shapes::CONSIDERED, &considered)?;
-        app.terminal.line(&explanation.ruling.told())?;
+        app.terminal
+            .list(&shapes::CONSIDERED, &evaluated.considered)?;
+        app.terminal.line(&harmless(&evaluated.ruling, false))?;
     } else {
-        let ruling = json!({
-            "permitted": explanation.ruling.is_permit(),
-            "ruling": explanation.ruling.told(),
-            "considered": considered,
-            "passed_over": explanation.passed_over,
-        });
-        app.terminal.item(&shapes::RULING, &ruling)?;
+        app.terminal.item(&shapes::RULING, evaluated)?;
     }
     Ok(Exit::Ok)
 }
@@ -123,7 +139,7 @@ fn explained(app: &App, request: &Path, force: &InForce) -> Result<Exit, CliErro
 fn engine(force: &InForce) -> Result<Engine, CliError> {
     let (owner, documents) = (name(&force.owner)?, documents(&force.policies)?);
     let source = Source {
-        epoch: 1,
+        epoch: EPOCH,
         owner: Some(&owner),
         documents: &documents,
     };
@@ -136,11 +152,13 @@ fn engine(force: &InForce) -> Result<Engine, CliError> {
     })
 }
 
-fn documents(files: &[std::path::PathBuf]) -> Result<Vec<PolicyDocument>, CliError> {
-    let one = |file: &std::path::PathBuf| {
-        PolicyDocument::decode(&read(file)?).map_err(|problem| wrong(file, &problem))
-    };
-    files.iter().map(one).collect()
+fn documents(files: &[PathBuf]) -> Result<Vec<PolicyDocument>, CliError> {
+    files.iter().map(|file| document(file)).collect()
+}
+
+fn document(file: &Path) -> Result<PolicyDocument, CliError> {
+    let bytes = read(file, DOCUMENT_BYTES_MAX)?;
+    PolicyDocument::decode(&bytes).map_err(|problem| wrong(file, &problem))
 }
 
 fn row(lint: &Lint) -> Value {
@@ -168,13 +186,6 @@ fn name(text: &str) -> Result<Name, CliError> {
             format!("`{text}` is no operator's name"),
         )
         .because(&error)
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    fs::read(path).map_err(|error| {
-        let what = format!("`{}` cannot be read", path.display());
-        CliError::new(&explain::INPUT, Exit::Usage, what).because(&error)
     })
 }
 

@@ -1,14 +1,15 @@
-//! `caxton token …`: tokens to join a cluster with; `capability` has the others.
+//! `caxton token …`: tokens to join a cluster with, and the capability tokens that a node has issued; `capability` has
+//! those in files.
 
 mod capability;
 
 use caxton_api::{
     paths,
-    types::{JoinToken, NewJoinToken},
+    types::{CapabilityToken, JoinToken, NewJoinToken},
 };
 use reqwest::Method;
 
-use super::App;
+use super::{App, revoke};
 use crate::{
     args::{CreateToken, TokenCommand},
     client::Request,
@@ -31,15 +32,19 @@ pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliErr
             issuer,
             domain,
         } => capability::check(app, &token_file, &issuer, &domain),
-        TokenCommand::List { paging, .. } => {
-            let tokens: Vec<JoinToken> = app
-                .client()?
-                .list(Request::get(paths::JOIN_TOKENS), paging.limit)
-                .await?;
+        TokenCommand::List { join: true, paging } => {
+            let request = Request::get(paths::JOIN_TOKENS);
+            let tokens: Vec<JoinToken> = app.client()?.list(request, paging.limit).await?;
             app.terminal.list(&shapes::JOIN_TOKEN, &tokens)?;
             Ok(Exit::Ok)
         }
-        TokenCommand::Revoke { id, .. } => {
+        TokenCommand::List { paging, .. } => {
+            let request = Request::get(paths::TOKENS);
+            let tokens: Vec<CapabilityToken> = app.client()?.list(request, paging.limit).await?;
+            app.terminal.list(&shapes::CAPABILITY_TOKEN, &tokens)?;
+            Ok(Exit::Ok)
+        }
+        TokenCommand::Revoke { join: true, id, .. } => {
             let path = paths::fill(paths::JOIN_TOKEN, &[&id]);
             let answer = app
                 .client()?
@@ -48,6 +53,7 @@ pub(super) async fn run(app: &App, command: TokenCommand) -> Result<Exit, CliErr
             super::agent::outcome(app, &answer, &format!("{id} lets nobody in any more"))?;
             Ok(Exit::Ok)
         }
+        TokenCommand::Revoke { id, how, .. } => revoke::token(app, &id, how).await,
     }
 }
 

@@ -1,13 +1,6 @@
 //! Capability tokens over files: no node is asked. Private keys and tokens come from files alone, never from a command line.
 
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
-    str::FromStr,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, str::FromStr, time::Duration};
 
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,7 +12,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::super::App;
+use super::super::{
+    App,
+    files::{self, LINES_BYTES_MAX, NewFile},
+};
 use crate::{
     args::{Attenuate, CreateToken, KeyFor, TokenTerms},
     error::CliError,
@@ -31,8 +27,6 @@ use crate::{
 /// What the files of private keys begin with, and how many secret bytes follow in base64url.
 const ISSUER: (&str, usize) = ("cxis1.", 64);
 const HOLDER: (&str, usize) = ("cxhs1.", 32);
-/// Keys and tokens are shorter; a longer file is something else.
-const FILE_BYTES_MAX: u64 = 64 << 10;
 
 pub(super) fn keygen(app: &App, kind: KeyFor, out: &Path) -> Result<Exit, CliError> {
     let (prefix, length) = match kind {
@@ -56,8 +50,8 @@ pub(super) fn keygen(app: &App, kind: KeyFor, out: &Path) -> Result<Exit, CliErr
         Some(extension) => format!("{}.pub", extension.to_string_lossy()),
         None => "pub".to_owned(),
     });
-    write_new(out, text.as_bytes(), 0o600)?;
-    write_new(&public_file, format!("{public}\n").as_bytes(), 0o644)?;
+    NewFile::create(out, 0o600)?.write(text.as_bytes())?;
+    NewFile::create(&public_file, 0o644)?.write(format!("{public}\n").as_bytes())?;
     app.terminal.line(&id.to_string())?;
     app.terminal.hint(&format!(
         "  {} is secret; {} is for others",
@@ -327,32 +321,7 @@ fn token(file: &Path) -> Result<Token, CliError> {
 }
 
 fn text(file: &Path) -> Result<String, CliError> {
-    let read = || {
-        if fs::metadata(file)?.len() > FILE_BYTES_MAX {
-            return Err(std::io::Error::other(format!(
-                "it has more than {FILE_BYTES_MAX} bytes"
-            )));
-        }
-        fs::read_to_string(file)
-    };
-    let text = read().map_err(|error| {
-        let what = format!("`{}` cannot be read", file.display());
-        CliError::new(&explain::INPUT, Exit::Usage, what).because(&error)
-    })?;
-    Ok(text.trim().to_owned())
-}
-
-fn write_new(file: &Path, contents: &[u8], mode: u32) -> Result<(), CliError> {
-    let write = || {
-        let mut options = fs::OpenOptions::new();
-        let mut opened = options.write(true).create_new(true).mode(mode).open(file)?;
-        opened.write_all(contents)?;
-        opened.sync_all()
-    };
-    write().map_err(|error| {
-        let what = format!("`{}` cannot be written", file.display());
-        CliError::new(&explain::INPUT, Exit::Usage, what).because(&error)
-    })
+    Ok(files::read_text(file, LINES_BYTES_MAX)?.trim().to_owned())
 }
 
 fn all<T: FromStr>(what: &str, texts: &[String]) -> Result<Vec<T>, CliError>

@@ -1,8 +1,8 @@
-//! How policies are shown. The fields are made by `commands::policy`.
+//! How policies are shown. The fields of what is in force are the API's; the others are made by `commands::policy`.
 
-use super::{Shape, text};
+use super::{Shape, own_name, text};
 use crate::render::table::{
-    Show::{Id, State, Text},
+    Show::{Count, Digest, Id, State, Text, Time},
     column, wide,
 };
 
@@ -51,5 +51,28 @@ pub const RULING: Shape = Shape {
     kind: "PolicyRuling",
     plural: "rulings",
     name: |value| text(value, "ruling"),
+    columns: &[],
+};
+
+/// Policy documents in force.
+pub const POLICY: Shape = Shape {
+    kind: "Policy",
+    plural: "policies",
+    name: own_name,
+    columns: &[
+        column("POLICY", "name", Id),
+        column("VERSION", "version", Count),
+        column("AUTHOR", "author", Id),
+        column("APPLIED", "applied_at", Time),
+        column("RULES", "rules", Text),
+        wide("DIGEST", "digest", Digest),
+    ],
+};
+
+/// What an application of a policy did, or would do.
+pub const APPLIED: Shape = Shape {
+    kind: "PolicyApplied",
+    plural: "applied policies",
+    name: |value| value.get("policy").map(own_name).unwrap_or_default(),
     columns: &[],
 };

@@ -1,8 +1,8 @@
-//! How capability tokens are shown. The fields are made by `commands::token::capability`.
+//! How capability tokens are shown. The fields of those in files are made by `commands::token::capability`.
 
 use super::{Shape, text};
 use crate::render::table::{
-    Show::{Id, Text, Time},
+    Show::{Count, Id, State, Text, Time},
     column, wide,
 };
 
@@ -30,4 +30,25 @@ pub const TOKEN_VERDICT: Shape = Shape {
     plural: "verdicts",
     name: |value| text(value, "verdict"),
     columns: &[],
+};
+
+/// The capability tokens of agents. The last block's id is the name: to take that back takes nothing else back.
+pub const CAPABILITY_TOKEN: Shape = Shape {
+    kind: "CapabilityToken",
+    plural: "capability tokens",
+    name: |value| {
+        let ids = value.get("ids").and_then(serde_json::Value::as_array);
+        ids.and_then(|ids| ids.last()?.as_str())
+            .unwrap_or_default()
+            .to_owned()
+    },
+    columns: &[
+        column("TOKEN", "ids", Id),
+        column("AGENT", "agent", Id),
+        column("VERSION", "version", Count),
+        column("STATE", "state", State),
+        column("RIGHTS", "rights", Text),
+        column("EXPIRES", "expires_at", Time),
+        wide("FOR", "subjects", Text),
+    ],
 };
