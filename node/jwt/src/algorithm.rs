@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// How a token may be signed (RFC 7518, section 3.1; RFC 8037, section 3.1).
+/// How a token may be signed (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC 9864).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -21,18 +21,20 @@ pub enum Algorithm {
     Es256,
     /// ECDSA over P-384 with SHA-384.
     Es384,
-    /// Ed25519. The other curve of `EdDSA`, Ed448, is not taken.
+    /// Ed25519, by the older name. The other curve of `EdDSA`, Ed448, is not taken.
     EdDsa,
+    /// Ed25519, by the name that says so (RFC 9864, section 2.2). The same signature; an issuer is trusted by name.
+    Ed25519,
 }
 
 /// Not the name of a signature that is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA")]
+#[error("not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, Ed25519")]
 pub struct ParseAlgorithmError;
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,
@@ -42,6 +44,7 @@ impl Algorithm {
         Self::Es256,
         Self::Es384,
         Self::EdDsa,
+        Self::Ed25519,
     ];
 
     /// The registered name. Letters count: `es256` is no algorithm (RFC 7515, section 4.1.1).
@@ -57,6 +60,7 @@ impl Algorithm {
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
+            Self::Ed25519 => "Ed25519",
         }
     }
 }

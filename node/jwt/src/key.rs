@@ -145,7 +145,7 @@ impl Material {
             | Algorithm::Ps512 => matches!(self, Self::Rsa(_)),
             Algorithm::Es256 => matches!(self, Self::P256(_)),
             Algorithm::Es384 => matches!(self, Self::P384(_)),
-            Algorithm::EdDsa => matches!(self, Self::Ed25519(_)),
+            Algorithm::EdDsa | Algorithm::Ed25519 => matches!(self, Self::Ed25519(_)),
         }
     }
 }
@@ -158,7 +158,7 @@ const fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> 
         Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
         Algorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
         Algorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
-        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => return None,
+        Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa | Algorithm::Ed25519 => return None,
     })
 }
 

@@ -10,7 +10,7 @@
 //!
 //! # Map
 //!
-//! - `algorithm`: [`Algorithm`], the nine signatures that are taken; there is no `none` and no HMAC to confuse them with
+//! - `algorithm`: [`Algorithm`], the signatures that are taken; there is no `none` and no HMAC to confuse them with
 //! - `issuer`: [`Issuer`], who is trusted for which audiences, with which algorithms
 //! - `json`: JSON in which no member stands twice
 //! - `key`, `key_set`: [`KeySet`], the keys of an issuer, and which were left out and why

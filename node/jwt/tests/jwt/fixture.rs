@@ -39,7 +39,9 @@ impl Signer {
                 EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(),
                 algorithm,
             ),
-            Algorithm::EdDsa => Self::Ed(Ed25519KeyPair::from_seed_unchecked(&SEED).unwrap()),
+            Algorithm::EdDsa | Algorithm::Ed25519 => {
+                Self::Ed(Ed25519KeyPair::from_seed_unchecked(&SEED).unwrap())
+            }
             _ => Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
         }
     }
