@@ -22,6 +22,9 @@
 
 mod algorithm;
 mod claims;
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/mod.rs"]
+pub mod fuzz;
 mod issuer;
 mod json;
 mod key;
