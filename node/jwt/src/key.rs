@@ -18,7 +18,7 @@ use crate::{
 
 /// Shortest RSA modulus (RFC 7518, section 3.3).
 pub const RSA_BITS_MIN: usize = 2_048;
-/// Longest RSA modulus: a verification under it takes 0.1 ms.
+/// Longest RSA modulus: what aws-lc verifies with, and the most work that one token can cause.
 pub const RSA_BITS_MAX: usize = 8_192;
 /// Longest `kid`.
 pub const KEY_NAME_BYTES_MAX: usize = 255;

@@ -12,7 +12,7 @@ use crate::{
     key::Key,
 };
 
-/// Longest set that is read: 64 keys of RSA with a certificate each.
+/// Longest set that is read: 1 KiB for each of its keys.
 pub const KEY_SET_BYTES_MAX: usize = 64 << 10;
 /// Keys of a set. Issuers have two to ten.
 pub const KEYS_MAX: usize = 64;

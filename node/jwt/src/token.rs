@@ -9,7 +9,7 @@ use crate::{
     key,
 };
 
-/// Longest token that is read: the longest header line that servers take.
+/// Longest token that is read: room for some 40 groups of full length, and what common servers take as a header.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
 /// A token whose signature nobody has checked.
