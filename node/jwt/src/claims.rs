@@ -1,7 +1,7 @@
 //! What a token says, once its signature holds: for whom, about whom, and for how long (RFC 7519, section 4).
 //!
-//! Stricter than the RFC where its openness is of no use here: `iss`, `sub`, `aud`, `exp` and `iat` must be there, as RFC 9068,
-//! section 2.2, has them; times are whole seconds; a claim that is known and malformed refuses the token.
+//! Stricter than the RFC where its openness is of no use here: `iss`, `sub`, `aud`, `exp` and `iat` must be there, as
+//! RFC 9068, section 2.2, has them; times are whole seconds; a claim that is known and malformed refuses the token.
 
 use crate::{
     Issuer, Refused,

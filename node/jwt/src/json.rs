@@ -1,5 +1,5 @@
 //! JSON in which no member stands twice, at any depth. Two parsers that each take another of two `alg`s or `exp`s see
-//! two tokens under one signature; RFC 7515, section 4, and RFC 7519, section 4, let a reader refuse them, and this one does.
+//! two tokens under one signature; section 4 of RFC 7515 and of RFC 7519 lets a reader refuse them, and this one does.
 //!
 //! How deep it nests is bounded by `serde_json`, at 128. A value type of its own, because `serde_json::Value` keeps the
 //! last of two members, and reads some names as messages to itself.

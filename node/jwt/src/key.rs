@@ -239,7 +239,8 @@ fn read_rsa(key: &Members) -> Result<Material, Why> {
     if !is_odd(&n) {
         return Err(Why::Parameters);
     }
-    // Above 2^16, as FIPS 186-5, section 5.4, asks; up to 2^32, so that it costs little. An exponent of 1 signs nothing.
+    // Above 2^16, as FIPS 186-5, section 5.4, asks; below 2^32, so that it costs little. Under an exponent of 1, anybody
+    // can sign.
     let sound = (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&n_bits)
         && (17..=32).contains(&e_bits)
         && is_odd(&e);
