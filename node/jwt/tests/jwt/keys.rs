@@ -5,7 +5,7 @@ use caxton_jwt::{
 };
 use serde_json::{Value, json};
 
-use crate::fixture::{KID, NOW, Signer, encode, trusting, with, without};
+use crate::fixture::{KID, NOW, Signer, decode, encode, trusting, with, without};
 
 /// The key alone in a set: why it is left out, or `None` where it is used.
 fn why(key: &Value) -> Option<Why> {
@@ -204,6 +204,13 @@ fn a_point_that_is_not_on_its_curve_or_in_another_form_is_left_out() {
                 ],
             );
         }
+        // The same point, cut at another place.
+        let both = ["x", "y"]
+            .map(|member| decode(key[member].as_str().unwrap()))
+            .concat();
+        let (x, y) = both.split_at(bytes - 1);
+        let shifted = with(with(key.clone(), "x", encode(x)), "y", encode(y));
+        assert_eq!(why(&shifted), wrong());
         // Both coordinates zero: where bad decoders put the point at infinity.
         let zero = with(
             with(key, "x", encode(vec![0; bytes])),
