@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("node/mesh", &["caxton-pki"]),
     ("node/pkcs11", &["caxton-pki"]),
     ("node/audit", &[]),
+    ("node/jwt", &[]),
     (
         "node",
         &[
@@ -32,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "caxton-actors",
             "caxton-api",
             "caxton-audit",
+            "caxton-jwt",
             "caxton-mesh",
             "caxton-pki",
         ],
@@ -123,6 +125,18 @@ const NEVER: &[(&str, &[&str])] = &[
             "UdpSocket",
             "SystemTime::now",
             "Instant::now",
+        ],
+    ),
+    (
+        "node/jwt/src",
+        &[
+            "tokio",
+            "std::fs",
+            "TcpStream",
+            "UdpSocket",
+            "SystemTime",
+            "Instant",
+            "SystemRandom",
         ],
     ),
     (

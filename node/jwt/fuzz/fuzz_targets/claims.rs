@@ -1,0 +1,6 @@
+//! Claims of tokens.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    caxton_jwt::fuzz::claims(bytes);
+});
