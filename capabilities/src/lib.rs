@@ -5,7 +5,8 @@
 //! proven in a unit test. (aws-lc hedges ML-DSA signatures with randomness of its own: see [`key`].)
 //!
 //! Tokens: [`token`] makes, reads and narrows them, [`verify`](verify::verify) says which count for whom, and
-//! [`Verified::authorize`] what they allow. docs/token.md has all of it for strangers. The seam to policies is [`Trust`].
+//! [`Verified::authorize`] what they allow. docs/token.md has all of it for strangers. Deployments: [`manifest`] signs
+//! what one is and asks for (docs/manifest.md). The seam to policies is [`Trust`].
 #![forbid(unsafe_code)]
 
 #[cfg(any(test, fuzzing))]
@@ -25,6 +26,10 @@ pub mod grant;
 pub mod id;
 pub mod issuers;
 pub mod key;
+pub mod manifest;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/manifests/cast.rs"]
+mod manifest_cast;
 pub mod moment;
 mod narrow;
 pub mod policy;
@@ -49,6 +54,11 @@ pub use id::{
 };
 pub use issuers::{Issuer, Issuers, IssuersError, Revoked};
 pub use key::{HolderKey, HolderPublic, IssuerKey, IssuerPublic, KeyError, KeyId, SignError};
+pub use manifest::{
+    Altered, Contents, Deployer, Deployers, DeployersError, Deployment, MANIFEST_BYTES_MAX,
+    MANIFEST_PREFIX, MalformedManifest, Manifest, ManifestError, ManifestRefused, SignedManifest,
+    VerifiedManifest, Widened, is_downgrade, widening,
+};
 pub use moment::Moment;
 pub use narrow::{ChainError, LIFETIME_SECONDS_MAX, Widening};
 pub use policy::{Decision, PolicySet, Rule};
