@@ -36,6 +36,7 @@ pub mod policy;
 pub mod present;
 pub mod request;
 pub mod right;
+pub mod scope;
 pub mod terms;
 mod text;
 pub mod token;
@@ -68,6 +69,7 @@ pub use request::{
     PolicyResource, PrincipalFacts, PrincipalId, ResourceId, Role, RuleName, Ruling,
 };
 pub use right::{Action, ParseRightError, Resource, Right, ThingName};
+pub use scope::{SCOPES_MAX, Scope, ScopeActions, ScopeError, Scopes};
 pub use terms::{Block, Origin, Rights, Terms, TermsError, TrustDomain};
 pub use text::TextError;
 pub use token::{MakeError, Token};

@@ -131,6 +131,32 @@ words! {
 }
 
 impl PolicyAction {
+    /// Groups of actions, which policies and scopes name as they name an action.
+    pub const GROUPS: &[(&str, &[Self])] = &[
+        (
+            "manage",
+            &[Self::Deploy, Self::Start, Self::Stop, Self::Remove],
+        ),
+        ("observe", &[Self::Read, Self::Logs, Self::Trace]),
+        (
+            "run",
+            &[Self::Start, Self::Stop, Self::Replay, Self::Operate],
+        ),
+        (
+            "secure",
+            &[
+                Self::PolicyWrite,
+                Self::TokenCreate,
+                Self::Revoke,
+                Self::CertificateRotate,
+            ],
+        ),
+        (
+            "administer",
+            &[Self::TenantAdmin, Self::OperatorAdmin, Self::ClusterAdmin],
+        ),
+    ];
+
     /// The word of policies for the action of a right, where they have one.
     #[must_use]
     pub const fn of(action: Action) -> Option<Self> {

@@ -220,52 +220,9 @@ pub const fn resources(action: PolicyAction) -> &'static [Kind] {
     }
 }
 
-/// The groups of actions, which policies name as they name an action.
-pub const ACTION_GROUPS: &[(&str, &[PolicyAction])] = &[
-    (
-        "manage",
-        &[
-            PolicyAction::Deploy,
-            PolicyAction::Start,
-            PolicyAction::Stop,
-            PolicyAction::Remove,
-        ],
-    ),
-    (
-        "observe",
-        &[PolicyAction::Read, PolicyAction::Logs, PolicyAction::Trace],
-    ),
-    (
-        "run",
-        &[
-            PolicyAction::Start,
-            PolicyAction::Stop,
-            PolicyAction::Replay,
-            PolicyAction::Operate,
-        ],
-    ),
-    (
-        "secure",
-        &[
-            PolicyAction::PolicyWrite,
-            PolicyAction::TokenCreate,
-            PolicyAction::Revoke,
-            PolicyAction::CertificateRotate,
-        ],
-    ),
-    (
-        "administer",
-        &[
-            PolicyAction::TenantAdmin,
-            PolicyAction::OperatorAdmin,
-            PolicyAction::ClusterAdmin,
-        ],
-    ),
-];
-
 /// The groups that an action is in.
 pub(crate) fn groups_of(action: PolicyAction) -> impl Iterator<Item = &'static str> {
-    ACTION_GROUPS
+    PolicyAction::GROUPS
         .iter()
         .filter(move |(_, members)| members.contains(&action))
         .map(|(group, _)| *group)
@@ -328,7 +285,7 @@ pub fn text<'zones>(zones: impl IntoIterator<Item = &'zones str>) -> String {
     for kind in Kind::ALL {
         entity(&mut text, *kind);
     }
-    for (group, _) in ACTION_GROUPS {
+    for (group, _) in PolicyAction::GROUPS {
         // INVARIANT: writing into a `String` cannot fail; so for each `let _` of this file.
         let _ = writeln!(text, "action \"{group}\";");
     }
@@ -419,7 +376,7 @@ mod tests {
         for action in PolicyAction::ALL {
             assert!(!resources(*action).is_empty(), "{action}");
         }
-        for (group, members) in ACTION_GROUPS {
+        for (group, members) in PolicyAction::GROUPS {
             assert!(!members.is_empty(), "{group}");
             assert_eq!(
                 PolicyAction::from_word(group),
