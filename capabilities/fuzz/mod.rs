@@ -3,6 +3,7 @@
 //! run; `fuzz_targets/` gives the same functions to cargo-fuzz, which sets `cfg(fuzzing)`.
 
 mod ids;
+mod manifests;
 mod names;
 #[cfg(test)]
 mod smoke;
@@ -21,6 +22,11 @@ pub fn ids(bytes: &[u8]) -> bool {
 /// Capability tokens: their bytes, and whether they count.
 pub fn tokens(bytes: &[u8]) -> bool {
     tokens::target(bytes)
+}
+
+/// Signed manifests: their bytes, and whether they count.
+pub fn manifests(bytes: &[u8]) -> bool {
+    manifests::target(bytes)
 }
 
 #[cfg(test)]
@@ -52,5 +58,10 @@ mod tests {
     #[test]
     fn any_bytes_are_a_token_in_its_one_form_or_none_and_count_only_if_issued() {
         smoke(FOLDER, "tokens", tokens);
+    }
+
+    #[test]
+    fn any_bytes_are_a_manifest_in_its_one_form_or_none_and_count_only_if_signed() {
+        smoke(FOLDER, "manifests", manifests);
     }
 }

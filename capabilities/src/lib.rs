@@ -5,7 +5,8 @@
 //! proven in a unit test. (aws-lc hedges ML-DSA signatures with randomness of its own: see [`key`].)
 //!
 //! Tokens: [`token`] makes, reads and narrows them, [`verify`](verify::verify) says which count for whom, and
-//! [`Verified::authorize`] what they allow. docs/token.md has all of it for strangers. The seam to policies is [`Trust`].
+//! [`Verified::authorize`] what they allow. docs/token.md has all of it for strangers. Deployments: [`manifest`] signs
+//! what one is and asks for (docs/manifest.md). The seam to policies is [`Trust`].
 #![forbid(unsafe_code)]
 
 #[cfg(any(test, fuzzing))]
@@ -26,6 +27,10 @@ pub mod grant;
 pub mod id;
 pub mod issuers;
 pub mod key;
+pub mod manifest;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/manifests/cast.rs"]
+mod manifest_cast;
 pub mod moment;
 mod narrow;
 pub mod present;
@@ -52,6 +57,11 @@ pub use id::{
 };
 pub use issuers::{Issuer, Issuers, IssuersError, Revoked};
 pub use key::{HolderKey, HolderPublic, IssuerKey, IssuerPublic, KeyError, KeyId, SignError};
+pub use manifest::{
+    Altered, Contents, Deployer, Deployers, DeployersError, Deployment, MANIFEST_BYTES_MAX,
+    MANIFEST_PREFIX, MalformedManifest, Manifest, ManifestError, ManifestRefused, SignedManifest,
+    VerifiedManifest, Widened, is_downgrade, widening,
+};
 pub use moment::Moment;
 pub use narrow::{ChainError, LIFETIME_SECONDS_MAX, Widening};
 pub use present::{Context, Presentation, PresentationError};
@@ -60,7 +70,7 @@ pub use request::{
     PolicyResource, PrincipalFacts, PrincipalId, ResourceId, Role, RuleName, Ruling,
 };
 pub use right::{Action, ParseRightError, Resource, Right, ThingName};
-pub use scope::{SCOPES_MAX, Scope, ScopeError, Scopes};
+pub use scope::{SCOPES_MAX, Scope, ScopeActions, ScopeError, Scopes};
 pub use standing::Standing;
 pub use terms::{Block, Origin, Rights, Terms, TermsError, TrustDomain};
 pub use text::TextError;

@@ -131,8 +131,8 @@ words! {
 }
 
 impl PolicyAction {
-    /// The groups of actions, which policies name as they name an action.
-    pub const GROUPS: &'static [(&'static str, &'static [Self])] = &[
+    /// Groups of actions, which policies and scopes name as they name an action.
+    pub const GROUPS: &[(&str, &[Self])] = &[
         (
             "manage",
             &[Self::Deploy, Self::Start, Self::Stop, Self::Remove],

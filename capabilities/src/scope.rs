@@ -1,81 +1,166 @@
-//! Scopes: what of somebody's authority a credential of theirs has. A credential never has more than its owner.
+//! Scopes: what a key may be used for at most, in the words of policies over the patterns of grants. A scope permits
+//! nothing by itself: policies decide, and a scope takes away from it.
 //!
-//! Written `ACTION PATTERN`: the action is a word of policies, a group of them or `*`, the pattern is one of rights.
+//! The one idea: each resource of policies is placed where a pattern of grants can name it, or nowhere; what is nowhere
+//! only `*` covers. Keys, secrets and tools are no resources of policies, so a scope over them is refused and not
+//! silently without effect.
 
 use std::{fmt, str::FromStr};
 
 use crate::{
     grant::Pattern,
     request::{PolicyAction, PolicyResource, ResourceId},
-    right::Resource,
+    right::{ParseRightError, Resource},
 };
 
-/// Scopes of one credential.
+/// Scopes of one key: each request is held against all of them.
 pub const SCOPES_MAX: usize = 32;
 
 /// A scope was refused. Nothing was made.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ScopeError {
     /// Not an action and a pattern.
     #[error("a scope is an action, a space and a pattern, such as `observe acme/*`")]
     Form,
-    /// No such action.
+    /// No word for what may be done.
     #[error(
-        "the action of a scope is `*`, a word of policies, or one of the groups {}",
-        group_names()
+        "the action of a scope is `*`, a group (manage, observe, run, secure, administer) or an action of policies, such as `token-create`"
     )]
     Action,
-    /// Nothing that scopes are over.
-    #[error("the pattern of a scope is `*`, `cluster`, `node`, `tenant/*` or `tenant/agent`")]
-    Pattern,
+    /// No pattern.
+    #[error("the pattern of a scope is refused")]
+    Pattern(#[source] ParseRightError),
+    /// Over what only tokens speak of.
+    #[error("a scope is over no keys, secrets or tools: those are a token's")]
+    Thing,
     /// Too many.
-    #[error("a credential has at most {SCOPES_MAX} scopes")]
-    TooMany,
+    #[error("a key has at most {SCOPES_MAX} scopes")]
+    Many,
 }
 
-fn group_names() -> String {
-    let names: Vec<&str> = PolicyAction::GROUPS.iter().map(|(name, _)| *name).collect();
-    names.join(", ")
+/// Which actions: one, a group of them, or all. Made by reading its word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ScopeActions {
+    word: &'static str,
+    actions: &'static [PolicyAction],
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Actions {
-    All,
-    Group(&'static str, &'static [PolicyAction]),
-    One(PolicyAction),
+impl ScopeActions {
+    /// Every action.
+    pub const EVERY: Self = Self {
+        word: "*",
+        actions: PolicyAction::ALL,
+    };
+
+    /// The word: `*`, a group's or an action's.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        self.word
+    }
+
+    /// Whether `action` is one of them.
+    #[must_use]
+    pub fn contains(&self, action: PolicyAction) -> bool {
+        self.actions.contains(&action)
+    }
 }
 
-/// One scope.
-#[derive(Clone, PartialEq, Eq, Debug)]
+impl FromStr for ScopeActions {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let groups = PolicyAction::GROUPS.iter().copied();
+        let each = PolicyAction::ALL.chunks(1).filter_map(|one| {
+            let word = one.first()?.as_str();
+            Some((word, one))
+        });
+        let mut all = groups
+            .chain(each)
+            .chain([(Self::EVERY.word, Self::EVERY.actions)]);
+        let found = all.find(|(word, _)| *word == text);
+        let (word, actions) = found.ok_or(ScopeError::Action)?;
+        Ok(Self { word, actions })
+    }
+}
+
+impl fmt::Display for ScopeActions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)
+    }
+}
+
+/// Actions over a pattern of resources, such as `observe acme/*`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Scope {
-    actions: Actions,
-    over: Pattern,
+    actions: ScopeActions,
+    pattern: Pattern,
 }
 
 impl Scope {
-    /// Whether it is about this action on this resource. What cannot be placed is not covered.
+    /// Joins the two.
+    ///
+    /// # Errors
+    /// [`ScopeError::Thing`] for a pattern that no resource of policies matches.
+    pub fn try_new(actions: ScopeActions, pattern: Pattern) -> Result<Self, ScopeError> {
+        match pattern {
+            Pattern::Thing(..) | Pattern::Things(..) => Err(ScopeError::Thing),
+            pattern => Ok(Self { actions, pattern }),
+        }
+    }
+
+    /// What may be done.
+    #[must_use]
+    pub const fn actions(&self) -> ScopeActions {
+        self.actions
+    }
+
+    /// To which resources.
+    #[must_use]
+    pub const fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Whether it lets `action` be done to `resource`.
+    ///
+    /// `tenant/*` covers whatever has that tenant; `tenant/agent` that agent and its deployment (the id of a message
+    /// names no agent); `node` each node; `cluster` the cluster, and policies, certificates, operators and the audit
+    /// log that belong to no tenant; `operator:name` that operator. Tokens and keys that belong to no tenant only `*` covers.
     #[must_use]
     pub fn covers(&self, action: PolicyAction, resource: &PolicyResource) -> bool {
-        let is_named = match self.actions {
-            Actions::All => true,
-            Actions::Group(_, members) => members.contains(&action),
-            Actions::One(one) => one == action,
-        };
-        is_named && self.reaches(resource)
+        self.actions.contains(action) && self.reaches(resource)
     }
 
     fn reaches(&self, resource: &PolicyResource) -> bool {
-        let over = &self.over;
-        match &resource.id {
-            _ if *over == Pattern::Everything => true,
-            ResourceId::Agent(address) | ResourceId::Deployment(address) => {
-                over.covers(&Resource::Agent(address.clone()))
-            }
-            ResourceId::Node(_) => *over == Pattern::Node,
-            _ => match resource.tenant() {
-                Some(tenant) => over.covers(&Resource::Tenant(tenant.clone())),
-                None => *over == Pattern::Cluster,
-            },
+        let placed = place(resource).is_some_and(|place| self.pattern.covers(&place));
+        let named = match &resource.id {
+            ResourceId::Operator(name) => self.pattern.covers(&Resource::Operator(name.clone())),
+            _ => false,
+        };
+        placed || named || self.pattern == Pattern::Everything
+    }
+}
+
+/// Where a pattern finds it. Whatever belongs to a tenant is there and not in the cluster: a scope over the cluster
+/// does not reach into tenants.
+fn place(resource: &PolicyResource) -> Option<Resource> {
+    match &resource.id {
+        ResourceId::Agent(address) | ResourceId::Deployment(address) => {
+            Some(Resource::Agent(address.clone()))
+        }
+        ResourceId::Node(_) => Some(Resource::Node),
+        ResourceId::Cluster => Some(Resource::Cluster),
+        ResourceId::Tenant(tenant) | ResourceId::Message(tenant, _) => {
+            Some(Resource::Tenant(tenant.clone()))
+        }
+        ResourceId::Policy(_)
+        | ResourceId::AuditLog
+        | ResourceId::Certificate(_)
+        | ResourceId::Operator(_) => {
+            let tenant = resource.of_tenant.clone().map(Resource::Tenant);
+            Some(tenant.unwrap_or(Resource::Cluster))
+        }
+        ResourceId::Token(_) | ResourceId::ApiKey(_) => {
+            resource.of_tenant.clone().map(Resource::Tenant)
         }
     }
 }
@@ -84,144 +169,75 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (word, pattern) = text.split_once(' ').ok_or(ScopeError::Form)?;
-        let group = PolicyAction::GROUPS.iter().find(|(name, _)| *name == word);
-        let actions = match (word, group) {
-            ("*", _) => Actions::All,
-            (_, Some((name, members))) => Actions::Group(name, members),
-            (word, None) => Actions::One(PolicyAction::from_word(word).ok_or(ScopeError::Action)?),
-        };
-        let over: Pattern = pattern.parse().map_err(|_none| ScopeError::Pattern)?;
-        match over {
-            Pattern::Operator(_) | Pattern::Thing(..) | Pattern::Things(..) => {
-                Err(ScopeError::Pattern)
-            }
-            over => Ok(Self { actions, over }),
-        }
+        let (actions, pattern) = text.split_once(' ').ok_or(ScopeError::Form)?;
+        let actions = actions.parse()?;
+        Self::try_new(actions, pattern.parse().map_err(ScopeError::Pattern)?)
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.actions {
-            Actions::All => f.write_str("*")?,
-            Actions::Group(name, _) => f.write_str(name)?,
-            Actions::One(action) => action.fmt(f)?,
-        }
-        write!(f, " {}", self.over)
+        write!(f, "{} {}", self.actions, self.pattern)
     }
 }
 
-/// The scopes of a credential. None at all is all of its owner's authority.
+/// All scopes of a key, at most 32. **None at all means everything**: the key is not narrowed.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// Reads scopes.
+    /// Takes them in their order; what is there twice is kept once.
     ///
     /// # Errors
-    /// One of them is none, or there are too many.
-    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, ScopeError> {
-        if texts.len() > SCOPES_MAX {
-            return Err(ScopeError::TooMany);
+    /// [`ScopeError::Many`].
+    pub fn try_new(all: impl IntoIterator<Item = Scope>) -> Result<Self, ScopeError> {
+        let mut made = Self::default();
+        for scope in all {
+            made.add(scope)?;
         }
-        let scopes = texts.iter().map(|text| text.as_ref().parse());
-        scopes.collect::<Result<_, _>>().map(Self)
+        Ok(made)
     }
 
-    /// Whether one of them covers it, or there is none.
+    /// Reads each, and tells the first that is none.
+    ///
+    /// # Errors
+    /// [`ScopeError`].
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ScopeError> {
+        let mut made = Self::default();
+        for text in texts {
+            made.add(text.parse()?)?;
+        }
+        Ok(made)
+    }
+
+    fn add(&mut self, scope: Scope) -> Result<(), ScopeError> {
+        if self.0.contains(&scope) {
+            return Ok(());
+        }
+        if self.0.len() >= SCOPES_MAX {
+            return Err(ScopeError::Many);
+        }
+        self.0.push(scope);
+        Ok(())
+    }
+
+    /// Whether one of them lets `action` be done to `resource`, or there is none.
     #[must_use]
     pub fn cover(&self, action: PolicyAction, resource: &PolicyResource) -> bool {
-        self.0.is_empty() || self.0.iter().any(|one| one.covers(action, resource))
+        self.is_everything() || self.0.iter().any(|scope| scope.covers(action, resource))
     }
 
-    /// Whether it is all of the owner's authority.
+    /// Whether there is none, so that the key is not narrowed.
     #[must_use]
     pub const fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Their texts.
-    #[must_use]
-    pub fn texts(&self) -> Vec<String> {
-        self.0.iter().map(ToString::to_string).collect()
+    /// In their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Scope> {
+        self.0.iter()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resource(text: &str) -> PolicyResource {
-        let address = || {
-            let (tenant, agent) = text.split_once('/').unwrap();
-            crate::id::Address::new(tenant.parse().unwrap(), agent.parse().unwrap())
-        };
-        PolicyResource::new(match text {
-            "node" => ResourceId::Node(None),
-            "cluster" => ResourceId::Cluster,
-            "audit" => ResourceId::AuditLog,
-            _ if text.contains('/') => ResourceId::Agent(address()),
-            _ => ResourceId::Tenant(text.parse().unwrap()),
-        })
-    }
-
-    fn check(scope: &str, action: PolicyAction, on: &str, expected: bool) {
-        let scopes = Scopes::parse(&[scope]).unwrap();
-        assert_eq!(
-            scopes.cover(action, &resource(on)),
-            expected,
-            "{scope}: {action} {on}"
-        );
-    }
-
-    #[test]
-    fn a_scope_covers_what_it_names_and_nothing_beside_it() {
-        use PolicyAction::{AuditRead, Deploy, Logs, Operate, Read, Send};
-        check("observe acme/*", Read, "acme/one", true);
-        check("observe acme/*", Logs, "acme", true);
-        check("observe acme/*", Deploy, "acme/one", false);
-        check("observe acme/*", Read, "other/one", false);
-        check("observe acme/*", Read, "node", false);
-        check("send acme/one", Send, "acme/one", true);
-        check("send acme/one", Send, "acme/two", false);
-        check("send acme/one", Send, "acme", false);
-        check("operate node", Operate, "node", true);
-        check("operate node", Operate, "cluster", false);
-        check("* cluster", AuditRead, "audit", true);
-        check("* cluster", Read, "node", false);
-        check("* *", AuditRead, "audit", true);
-        check("read *", Read, "node", true);
-        check("read *", Send, "acme/one", false);
-    }
-
-    #[test]
-    fn no_scope_at_all_is_everything_and_texts_are_read_as_they_are_written() {
-        assert!(Scopes::default().cover(PolicyAction::Freeze, &resource("cluster")));
-        for text in [
-            "observe acme/*",
-            "* *",
-            "send acme/one",
-            "run node",
-            "read cluster",
-        ] {
-            assert_eq!(Scopes::parse(&[text]).unwrap().texts(), [text]);
-        }
-    }
-
-    #[test]
-    fn what_is_no_scope_is_refused() {
-        for text in [
-            "",
-            "send",
-            "sing acme/*",
-            "send acme#key",
-            "send operator:ann",
-            "send  acme/*",
-        ] {
-            assert!(Scopes::parse(&[text]).is_err(), "{text}");
-        }
-        let many = vec!["read *"; SCOPES_MAX + 1];
-        assert_eq!(Scopes::parse(&many), Err(ScopeError::TooMany));
-    }
-}
+mod tests;

@@ -95,8 +95,13 @@ impl Rights {
 
     /// The first grant here that no single one of `allowed` gives in full.
     pub(crate) fn beyond<'a>(&'a self, allowed: &[Grant]) -> Option<&'a Grant> {
+        self.all_beyond(allowed).next()
+    }
+
+    /// Each grant here that no single one of `allowed` gives in full.
+    pub(crate) fn all_beyond<'a>(&'a self, allowed: &[Grant]) -> impl Iterator<Item = &'a Grant> {
         let given = |grant: &Grant| allowed.iter().any(|one| one.includes(grant));
-        self.iter().find(|grant| !given(grant))
+        self.iter().filter(move |grant| !given(grant))
     }
 
     pub(crate) fn as_slice(&self) -> &[Grant] {

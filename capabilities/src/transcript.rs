@@ -17,6 +17,10 @@ const DELEGATE: &[u8] = b"caxton-token-v1 delegate\0";
 const CHAIN: &[u8] = b"caxton-token-v1 chain\0";
 /// By the last holder, over what a verifier asks.
 const PRESENT: &[u8] = b"caxton-token-v1 present\0";
+/// Over a manifest, by a deployer, twice. An issuer's key may be a deployer's, so the two never sign the same bytes.
+const DEPLOY: &[u8] = b"caxton-manifest-v1 deploy\0";
+/// What a manifest is called.
+pub(crate) const MANIFEST_DIGEST: &[u8] = b"caxton-manifest-v1 digest\0";
 /// Ids of issuers' keys.
 pub(crate) const ISSUER_KEY: &[u8] = b"caxton-token-v1 issuer-key\0";
 /// Ids of holders' keys.
@@ -34,6 +38,11 @@ pub(crate) fn hash(word: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 /// What the issuer signs: the first block, whole.
 pub(crate) fn to_issue(body: &[u8]) -> Vec<u8> {
     [ISSUE, body].concat()
+}
+
+/// What a deployer signs: its key's id and the contents of a manifest.
+pub(crate) fn to_deploy(body: &[u8]) -> Vec<u8> {
+    [DEPLOY, body].concat()
 }
 
 /// The hash of a chain up to one of its blocks.
@@ -83,7 +92,16 @@ mod tests {
 
     #[test]
     fn no_purpose_begins_as_another() {
-        let words = [ISSUE, DELEGATE, CHAIN, PRESENT, ISSUER_KEY, HOLDER_KEY];
+        let words = [
+            ISSUE,
+            DELEGATE,
+            CHAIN,
+            PRESENT,
+            DEPLOY,
+            MANIFEST_DIGEST,
+            ISSUER_KEY,
+            HOLDER_KEY,
+        ];
         for (nth, one) in words.iter().enumerate() {
             assert_eq!(one.iter().position(|byte| *byte == 0), Some(one.len() - 1));
             assert!(words.iter().skip(nth + 1).all(|other| one != other));

@@ -12,8 +12,8 @@ use crate::{
     text::TextError,
 };
 
-pub(crate) use read::decode;
-pub(crate) use write::{body, encode, grant_bytes};
+pub(crate) use read::{Reader, decode};
+pub(crate) use write::{body, encode, grant_bytes, short, text};
 
 /// Longest token: 16 KiB, of which the issuer's signatures are 3.3. It fits where a request's headers fit.
 pub const TOKEN_BYTES_MAX: usize = 16 << 10;

@@ -20,10 +20,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Signed>, WireError> {
     if bytes.len() > TOKEN_BYTES_MAX {
         return Err(WireError::Long);
     }
-    let mut reader = Reader {
-        left: bytes,
-        block: 0,
-    };
+    let mut reader = Reader::new(bytes);
     if reader.array()? != MAGIC {
         return Err(WireError::Magic);
     }
@@ -126,28 +123,36 @@ fn when<T>(is: bool, read: impl FnOnce() -> Result<T, WireError>) -> Result<Opti
 }
 
 /// What is left of the bytes, and of which block.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     left: &'a [u8],
     block: u8,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
+    /// All of them, of the first block or of what has no blocks.
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            left: bytes,
+            block: 0,
+        }
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let (taken, left) = self.left.split_at_checked(count).ok_or(WireError::Short)?;
         self.left = left;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let taken = self.take(N)?.try_into();
         taken.map_err(|_length| WireError::Short)
     }
 
-    fn byte(&mut self) -> Result<u8, WireError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, WireError> {
         self.array().map(|[byte]| byte)
     }
 
-    const fn end(&self) -> Result<(), WireError> {
+    pub(crate) const fn end(&self) -> Result<(), WireError> {
         match self.left.len() {
             0 => Ok(()),
             left => Err(WireError::Trailing(left)),
@@ -162,14 +167,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A text with its length before it, which its type takes.
-    fn parsed<T: FromStr>(&mut self, field: &'static str) -> Result<T, WireError> {
+    pub(crate) fn parsed<T: FromStr>(&mut self, field: &'static str) -> Result<T, WireError> {
         let length = self.byte()?;
         let bytes = self.take(usize::from(length))?;
         let text = std::str::from_utf8(bytes).map_err(|_what| self.bad(field))?;
         text.parse().map_err(|_what| self.bad(field))
     }
 
-    fn moment(&mut self) -> Result<Moment, WireError> {
+    pub(crate) fn moment(&mut self) -> Result<Moment, WireError> {
         let seconds = u64::from_be_bytes(self.array()?);
         Moment::from_seconds(seconds).ok_or(self.bad("time"))
     }
@@ -188,7 +193,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn address(&mut self, field: &'static str) -> Result<Address, WireError> {
+    pub(crate) fn address(&mut self, field: &'static str) -> Result<Address, WireError> {
         Ok(Address::new(self.parsed(field)?, self.parsed(field)?))
     }
 
@@ -221,6 +226,11 @@ impl<'a> Reader<'a> {
         if !(1..=RIGHTS_MAX).contains(&usize::from(count)) {
             return Err(self.bad("rights"));
         }
+        self.grants(count)
+    }
+
+    /// So many rights, in their order; 1 to 32.
+    pub(crate) fn grants(&mut self, count: u8) -> Result<Rights, WireError> {
         let all = (0..count).map(|_nth| self.grant());
         let all = all.collect::<Result<Vec<_>, _>>()?;
         let keys = all.iter().map(write::grant_bytes).collect::<Vec<_>>();

@@ -168,11 +168,13 @@ fn address(out: &mut Vec<u8>, address: &Address) {
     text(out, address.agent.as_str());
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+/// A length of one byte and the text.
+pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     out.push(short(text.len()));
     out.extend(text.as_bytes());
 }
 
-fn short(length: usize) -> u8 {
+/// A count or a length in one byte.
+pub(crate) fn short(length: usize) -> u8 {
     u8::try_from(length).expect("names and counts have bounds below 256")
 }

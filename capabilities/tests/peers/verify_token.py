@@ -392,4 +392,5 @@ def main():
         sys.exit(f"WRONG: only {found} vectors")
 
 
-main()
+if __name__ == "__main__":
+    main()

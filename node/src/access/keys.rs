@@ -85,7 +85,7 @@ impl Known {
         let networks = row.networks.iter().map(|text| text.parse());
         Some(Self {
             operator: row.operator.clone(),
-            scopes: Arc::new(Scopes::parse(&row.scopes).ok()?),
+            scopes: Arc::new(Scopes::parse(row.scopes.iter().map(String::as_str)).ok()?),
             networks: networks.collect::<Result<_, _>>().ok()?,
             expires_ms: row.expires_ms,
             revoked: row.revoked.is_some(),

@@ -41,7 +41,9 @@ pub(super) async fn whoami(State(plane): Shared, caller: Caller, _none: NoQuery)
         method: caller.method.as_str().to_owned(),
         credential: caller.credential.clone(),
         roles: plane.roles(&caller),
-        scopes: caller.known.scopes.texts(),
+        scopes: (caller.known.scopes.iter())
+            .map(ToString::to_string)
+            .collect(),
         node: plane.about().name.to_string(),
     })
 }

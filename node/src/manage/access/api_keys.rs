@@ -116,9 +116,9 @@ pub(in crate::manage) async fn make_api_key(
 }
 
 fn scopes(texts: &[String]) -> Answer<Vec<String>> {
-    let scopes = Scopes::parse(texts);
+    let scopes = Scopes::parse(texts.iter().map(String::as_str));
     let scopes = scopes.map_err(|error| Failure::invalid(format!("scopes: {error}")))?;
-    Ok(scopes.texts())
+    Ok(scopes.iter().map(ToString::to_string).collect())
 }
 
 fn networks(texts: Vec<String>) -> Answer<Vec<String>> {
