@@ -90,6 +90,8 @@ pub struct Version {
     pub accepts: Accepts,
     /// The bytes of its capability token; empty before it is issued.
     pub token: Vec<u8>,
+    /// The bytes of what its deployer signed; empty where nobody did.
+    pub manifest: Vec<u8>,
 }
 
 /// What an agent takes, as its deployer says: whatever policies permit beyond it is refused at its door.
@@ -250,6 +252,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read.
     fn kv_get(&self, agent: AgentId, key: &str) -> Result<Option<Vec<u8>>, LedgerError>;
+
+    /// Bytes of all keys and values of `agent`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn kept_bytes(&self, agent: AgentId) -> Result<u64, LedgerError>;
 
     /// Committed keys of `agent` that start with `prefix`, in byte order, after `after`, `limit` at most.
     ///

@@ -71,7 +71,7 @@ pub use request::{
 };
 pub use right::{Action, ParseRightError, Resource, Right, ThingName};
 pub use scope::{SCOPES_MAX, Scope, ScopeActions, ScopeError, Scopes};
-pub use standing::Standing;
+pub use standing::{Quota, Standing};
 pub use terms::{Block, Origin, Rights, Terms, TermsError, TrustDomain};
 pub use text::TextError;
 pub use token::{MakeError, Token};

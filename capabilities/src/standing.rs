@@ -17,6 +17,23 @@ use crate::{
     right::{Action, Resource, Right},
 };
 
+/// What a tenant may use at most on one node; what is none is bounded by the node alone.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Quota {
+    /// Agents.
+    pub agents: Option<u64>,
+    /// Memory limits of its agents together.
+    pub memory_bytes: Option<u64>,
+    /// Messages under way.
+    pub in_flight_bytes: Option<u64>,
+    /// Keys and values of its agents together.
+    pub storage_bytes: Option<u64>,
+    /// Messages to its agents in a second.
+    pub messages_per_s: Option<u64>,
+    /// Processor time of its programs in a second, in milliseconds.
+    pub cpu_ms_per_s: Option<u64>,
+}
+
 /// What is known of everybody.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -32,6 +49,8 @@ pub struct Standing {
     pub revoked_versions: BTreeSet<(Address, u64)>,
     /// Tenants of which nothing runs, sends or receives.
     pub blocked_tenants: BTreeSet<TenantId>,
+    /// Quotas of tenants that have one.
+    pub quotas: BTreeMap<TenantId, Quota>,
     /// Whether the programs of all tenants are stopped.
     pub is_frozen: bool,
     /// Whose tokens count.
@@ -51,10 +70,17 @@ impl Standing {
             revoked_agents: BTreeSet::new(),
             revoked_versions: BTreeSet::new(),
             blocked_tenants: BTreeSet::new(),
+            quotas: BTreeMap::new(),
             is_frozen: false,
             issuers,
             revoked: Revoked::default(),
         }
+    }
+
+    /// What a tenant may use at most.
+    #[must_use]
+    pub fn quota(&self, tenant: &TenantId) -> Quota {
+        self.quotas.get(tenant).copied().unwrap_or_default()
     }
 
     /// Who asks, with what is known of them.

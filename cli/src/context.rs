@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::CliError, exit::Exit, explain};
+use crate::{deployer::KEY_FILE, error::CliError, exit::Exit, explain};
 
 /// The tenant where none is named.
 pub const DEFAULT_TENANT: &str = "default";
@@ -319,6 +319,8 @@ pub struct Target {
     pub api_key: Option<Secret>,
     /// The tenant of names without one.
     pub tenant: String,
+    /// The file of the key that deployments are signed with; none: they are not.
+    pub deployer_key: Option<PathBuf>,
 }
 
 impl Target {
@@ -371,6 +373,7 @@ impl Target {
             ca_pem,
             api_key,
             tenant: tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
+            deployer_key: Some(contexts.root.join(KEY_FILE)),
         })
     }
 }
@@ -388,6 +391,21 @@ fn none_selected(contexts: &Contexts, has_server: bool) -> CliError {
             .why(format!("none is current; there are: {}", names.join(", ")))
             .fix("caxton context select NAME"),
     }
+}
+
+/// Reads a file of ours that nobody else may read.
+///
+/// # Errors
+/// It cannot be read, or others can.
+pub fn read_secret_text(path: &Path) -> Result<String, CliError> {
+    let seen = fs::metadata(path);
+    let mode = seen.map_or(0, |seen| seen.permissions().mode() & 0o777);
+    if mode & OTHERS != 0 {
+        let what = format!("{} can be read by others", path.display());
+        return Err(CliError::new(&explain::INPUT, Exit::Usage, what)
+            .fix(format!("chmod 600 {}", path.display())));
+    }
+    read_text(path)
 }
 
 /// Reads a text file that the user named.

@@ -21,6 +21,7 @@ pub mod client;
 pub mod commands;
 pub mod complete;
 pub mod context;
+pub mod deployer;
 pub mod error;
 pub mod exit;
 pub mod explain;

@@ -10,6 +10,7 @@ use caxton_api::{
         SendMessage, Sent,
     },
 };
+use caxton_capabilities::Address;
 use caxton_cli::{
     client::{Client, Request, WASM},
     error::CliError,
@@ -64,9 +65,8 @@ impl Operator {
     /// # Errors
     /// The node refuses it.
     pub async fn deploy(&self, agent: &str, wish: &Deployment) -> Result<Deployed, CliError> {
-        let path = fill(paths::AGENT, &["default", agent]);
-        let request = Request::new("PUT".parse().map_err(bad)?, path).json(wish)?;
-        self.client.call(request).await
+        let address = Address::new("default".parse().map_err(bad)?, agent.parse().map_err(bad)?);
+        caxton_cli::deployer::deploy(&self.client, &address, wish, None).await
     }
 
     /// Deploys an uploaded program without any further wish.

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    access::keeper::Keeper,
+    access::{keeper::Keeper, manifests::Manifests},
     audit::Audit,
     cluster::{drain::Drain, start::Cluster},
     config::Config,
@@ -63,6 +63,8 @@ pub(crate) struct App {
     pub(crate) history: Option<History>,
     /// Who may do what.
     pub(crate) keeper: Arc<Keeper>,
+    /// Whether deployments are what was signed.
+    pub(crate) manifests: Arc<Manifests>,
     pub(crate) environment: Arc<Environment>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) identity: Arc<Identity>,

@@ -41,6 +41,12 @@ mod wiring;
 use std::{io, time::Duration};
 
 pub use caxton_sandbox::{agents_by_map_count, compile_child};
+/// SHA-256 of a program that is built in, by its name.
+#[must_use]
+pub fn demo_digest(name: &str) -> Option<[u8; 32]> {
+    demos::Demo::find(name)?.digest().map(|digest| digest.0)
+}
+
 pub use cluster::{joining::JoinClusterError, start::StartClusterError};
 pub use identity::IdentityError;
 pub use manage::openapi_json;

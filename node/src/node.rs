@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    access::{self, issuer::TokenIssuer},
+    access::{self, issuer::TokenIssuer, manifests::Manifests},
     app::{About, App, Phase},
     audit::{self, Audit},
     cluster::{self, drain::Drain, start::Ground},
@@ -105,6 +105,8 @@ impl Node {
             environment: Arc::clone(&environment),
         };
         let keeper = keeper(ground, cluster.as_ref(), in_force).await?;
+        let is_required = config.security.require_signed_deployment;
+        let manifests = Arc::new(Manifests::new(Arc::clone(&keeper), is_required));
 
         let drain = Drain::open(&folder);
         let (agents_max, agents_max_reason) = room(&config);
@@ -160,6 +162,7 @@ impl Node {
                 store: store.clone(),
                 logs: logs.clone(),
                 environment: environment.clone(),
+                manifests: Arc::clone(&manifests),
             })
         })
         .await?;
@@ -189,6 +192,7 @@ impl Node {
             kept,
             history,
             keeper,
+            manifests,
             environment,
             phase: phase_now,
             identity,

@@ -18,7 +18,9 @@ use caxton_capabilities::{Address, AgentId, ConversationId, MessageId, Principal
 use caxton_sandbox::{self as sandbox, AgentError, Host, Level, Message, Outgoing};
 use futures_util::future::BoxFuture;
 
-use crate::{environment::Environment, logs::Logs, store::Store, wasm::Wasm};
+use crate::{
+    access::manifests::Manifests, environment::Environment, logs::Logs, store::Store, wasm::Wasm,
+};
 
 /// What a host answers from.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ pub(crate) struct Wiring {
     pub(crate) store: Arc<Store>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) environment: Arc<Environment>,
+    pub(crate) manifests: Arc<Manifests>,
 }
 
 impl fmt::Debug for Wiring {
@@ -40,6 +43,14 @@ impl Programs for Wiring {
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
         let wiring = self.clone();
         Box::pin(async move {
+            // SECURITY: what lies in the store is held against what was signed, each time it starts.
+            let signed = wiring.manifests.starts(&order.address, &order.version);
+            signed.map_err(|error| Fault {
+                kind: "not-signed",
+                reason: error.to_string(),
+                own: None,
+                lasting: true,
+            })?;
             let program = wiring
                 .wasm
                 .program(order.version.program)

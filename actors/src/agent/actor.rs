@@ -338,11 +338,15 @@ impl AgentState {
         self.instance = instance;
         let status = &self.arguments.port.status;
         status.add_cpu(usage.cpu);
+        self.used(usage.cpu);
         status
             .memory_bytes
             .store(usage.memory_peak, Ordering::Relaxed);
         match result {
-            Ok(reaction) => self.finish(job, reaction, usage).await,
+            Ok(reaction) => match self.may_keep(&reaction.writes) {
+                Ok(()) => self.finish(job, reaction, usage).await,
+                Err(fault) => self.fail(job, fault).await,
+            },
             Err(fault) => self.fail(job, fault).await,
         }
     }

@@ -1,12 +1,13 @@
 //! An agent that is held: its program does not run while its tenant is blocked, its version revoked or everything frozen.
 //! What comes meanwhile waits in its mailbox and in the ledger.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use caxton_capabilities::Trust;
+use caxton_capabilities::{Quota, Trust};
+use tokio::time::Instant;
 
 use super::{actor::AgentState, core::Job};
-use crate::envelope::Step;
+use crate::{envelope::Step, ports::Fault};
 
 impl AgentState {
     /// Why its program does not run now; none where it may.
@@ -27,7 +28,13 @@ impl AgentState {
         loop {
             trust.mark_unchanged();
             self.adopt();
-            let Some(reason) = self.is_held() else { return };
+            let Some(reason) = self.is_held() else {
+                match self.owes() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return,
+                }
+                continue;
+            };
             // What it was in the middle of is gone with it; nothing of that took effect.
             self.instance = None;
             if !told {
@@ -44,6 +51,62 @@ impl AgentState {
                 _ = trust.changed() => {}
                 () = port.handed.notified() => {}
             }
+        }
+    }
+
+    fn quota(&self) -> Quota {
+        let parts = self.arguments.gateway.parts();
+        let tenant = &self.arguments.port.address.tenant;
+        parts.trust.borrow().standing().quota(tenant)
+    }
+
+    /// How long its tenant's programs wait for processor time that they have used already.
+    fn owes(&self) -> Option<Duration> {
+        self.quota().cpu_ms_per_s?;
+        self.arguments.port.budget.cpu.wait(Instant::now())
+    }
+
+    /// Notes processor time against the tenant's quota.
+    pub(super) fn used(&self, cpu: Duration) {
+        if let Some(ms_per_s) = self.quota().cpu_ms_per_s {
+            let meter = &self.arguments.port.budget.cpu;
+            meter.used(cpu, ms_per_s, Instant::now());
+        }
+    }
+
+    /// Whether keys and values of this length fit into what the tenant may keep.
+    pub(super) fn may_keep(&self, writes: &BTreeMap<String, Option<Vec<u8>>>) -> Result<(), Fault> {
+        let Some(most) = self.quota().storage_bytes else {
+            return Ok(());
+        };
+        let more = writes.iter().filter_map(|(key, value)| {
+            let value = value.as_ref()?;
+            u64::try_from(key.len().saturating_add(value.len())).ok()
+        });
+        let more: u64 = more.sum();
+        if more == 0 {
+            return Ok(());
+        }
+        let gateway = &self.arguments.gateway;
+        let tenant = &self.arguments.port.address.tenant;
+        let ports = gateway.routes().all();
+        let own = ports.iter().filter(|port| port.address.tenant == *tenant);
+        let kept = own.map(|port| {
+            gateway
+                .parts()
+                .ledger
+                .kept_bytes(port.id)
+                .unwrap_or(u64::MAX)
+        });
+        let kept = kept.fold(more, u64::saturating_add);
+        match kept <= most {
+            true => Ok(()),
+            false => Err(Fault {
+                kind: "quota",
+                reason: format!("the tenant may keep {most} bytes (storage_bytes)"),
+                own: None,
+                lasting: true,
+            }),
         }
     }
 

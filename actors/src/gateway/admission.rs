@@ -8,6 +8,8 @@ use std::{
 use caxton_capabilities::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::meter::CpuMeter;
+
 /// Bounds of what may be under way. Every one has its price in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionLimits {
@@ -28,6 +30,8 @@ pub enum BusyWith {
     TenantBytes,
     /// The sender's token or the receiver's terms allow no more now.
     Rate,
+    /// The receiver's tenant has used up what its quota allows.
+    Quota,
     /// The agent is between two incarnations.
     Restarting,
 }
@@ -39,6 +43,7 @@ impl BusyWith {
         match self {
             Self::Mailbox => "messages.mailbox_max",
             Self::TenantBytes => "messages.tenant_in_flight_bytes_max",
+            Self::Quota => "the quota of its tenant",
             Self::Rate => "the rate of the sender's token or of the receiver's terms",
             Self::Restarting => "the agent is restarting",
         }
@@ -50,15 +55,27 @@ const UNIT_BYTES: usize = 1_024;
 
 /// The bytes that one tenant may have under way.
 #[derive(Clone, Debug)]
-pub(crate) struct TenantBudget(Arc<Semaphore>);
+pub(crate) struct TenantBudget {
+    places: Arc<Semaphore>,
+    /// All that there are.
+    units: usize,
+    /// What the tenant's programs have used.
+    pub(crate) cpu: Arc<CpuMeter>,
+}
 
 impl TenantBudget {
     /// Takes the place of `bytes`; given back when the permit is dropped.
     pub(crate) fn enter(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BusyWith> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES).max(1)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0)
+        Arc::clone(&self.places)
             .try_acquire_many_owned(units)
             .map_err(|_full| BusyWith::TenantBytes)
+    }
+
+    /// Bytes that are under way now, in whole units.
+    pub(crate) fn in_flight(&self) -> usize {
+        let free = self.places.available_permits();
+        self.units.saturating_sub(free).saturating_mul(UNIT_BYTES)
     }
 }
 
@@ -75,7 +92,11 @@ impl TenantBudgets {
             .min(Semaphore::MAX_PERMITS);
         budgets
             .entry(tenant.clone())
-            .or_insert_with(|| TenantBudget(Arc::new(Semaphore::new(units))))
+            .or_insert_with(|| TenantBudget {
+                places: Arc::new(Semaphore::new(units)),
+                units,
+                cpu: Arc::default(),
+            })
             .clone()
     }
 }

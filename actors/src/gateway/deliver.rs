@@ -132,6 +132,22 @@ impl Gateway {
             receiver: envelope.receiver.clone(),
             with,
         };
+        let quota = self
+            .0
+            .parts
+            .trust
+            .borrow()
+            .standing()
+            .quota(&port.address.tenant);
+        if let Some(most) = quota.in_flight_bytes {
+            let in_flight = port
+                .budget
+                .in_flight()
+                .saturating_add(envelope.content.len());
+            if u64::try_from(in_flight).unwrap_or(u64::MAX) > most {
+                return Err(busy(BusyWith::Quota));
+            }
+        }
         let bytes = port.budget.enter(envelope.content.len()).map_err(busy)?;
         let place = port
             .mailbox
@@ -140,17 +156,25 @@ impl Gateway {
         if !self.is_in_rate(&port, permit) {
             return Err(busy(BusyWith::Rate));
         }
+        if let Some(most) = quota.messages_per_s {
+            let rate = (u32::try_from(most).unwrap_or(u32::MAX), 1);
+            let tenant = Counted::Tenant(port.address.tenant.clone());
+            if most == 0 || !self.0.rates.take(tenant, rate, self.now_ns()) {
+                return Err(busy(BusyWith::Quota));
+            }
+        }
         Ok(Destination::Agent { port, place, bytes })
+    }
+
+    fn now_ns(&self) -> u64 {
+        let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
     }
 
     /// Counts a message under every rate that its token and its receiver ask for.
     fn is_in_rate(&self, port: &AgentPort, permit: &Permit) -> bool {
-        let now = || {
-            let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
-            since.map_or(0, |since| {
-                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-            })
-        };
         let of_token = permit.allowed().into_iter().flat_map(Allowed::limits);
         let of_token = of_token.map(|limit| {
             let rate = (limit.rate.count(), limit.rate.seconds());
@@ -161,7 +185,7 @@ impl Gateway {
             (Counted::Pair(port.id, sender), rate)
         });
         let mut all = of_token.chain(of_receiver);
-        all.all(|(key, rate)| self.0.rates.take(key, rate, now()))
+        all.all(|(key, rate)| self.0.rates.take(key, rate, self.now_ns()))
     }
 
     /// What is durable is committed and moved by a task of the gateway's own: a sender that goes away in

@@ -13,6 +13,7 @@ mod answer;
 mod core;
 mod deliver;
 mod handle;
+mod meter;
 mod order;
 mod rates;
 mod routes;

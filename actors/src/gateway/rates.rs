@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use caxton_capabilities::{AgentId, Principal, TokenId};
+use caxton_capabilities::{AgentId, Principal, TenantId, TokenId};
 
 /// Keys that are counted at the same time: some 10 MiB.
 const KEYS_MAX: usize = 65_536;
@@ -17,6 +17,8 @@ const KEYS_MAX: usize = 65_536;
 pub(super) enum Counted {
     /// All that is done with a token, and with what was made of it.
     Token(TokenId),
+    /// What comes to the agents of a tenant.
+    Tenant(TenantId),
     /// What one sender sends to one agent.
     Pair(AgentId, Principal),
 }

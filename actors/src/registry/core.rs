@@ -30,6 +30,8 @@ pub struct Deployment {
     pub rights: Vec<String>,
     /// From whom it takes what.
     pub accepts: Accepts,
+    /// The bytes of what was signed; empty where nothing was.
+    pub manifest: Vec<u8>,
     /// The version that must be current; 0 for "must not exist".
     pub if_version: Option<u64>,
 }
@@ -164,6 +166,7 @@ impl Deployment {
             rights: self.rights.clone(),
             accepts: self.accepts.clone(),
             token: Vec::new(),
+            manifest: self.manifest.clone(),
         }
     }
 }
@@ -273,6 +276,7 @@ mod tests {
             services: vec![],
             rights: vec!["send acme/*".into()],
             accepts: Accepts::default(),
+            manifest: vec![],
             if_version: None,
         }
     }

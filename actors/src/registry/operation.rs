@@ -261,6 +261,7 @@ impl Hands {
                 rights: Vec::new(),
                 accepts: Accepts::default(),
                 token: Vec::new(),
+                manifest: Vec::new(),
             });
         let address = record.address.clone();
         let port = Arc::new(AgentPort::new(

@@ -127,6 +127,13 @@ impl Ledger for Memory {
         Ok(content.kv.get(&(agent, key.to_owned())).cloned())
     }
 
+    fn kept_bytes(&self, agent: AgentId) -> Result<u64, LedgerError> {
+        let content = self.content.lock().unwrap();
+        let own = content.kv.iter().filter(|((of, _), _)| *of == agent);
+        let bytes: usize = own.map(|((_, key), value)| key.len() + value.len()).sum();
+        Ok(bytes as u64)
+    }
+
     fn kv_keys(
         &self,
         agent: AgentId,

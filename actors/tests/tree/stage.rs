@@ -273,6 +273,7 @@ impl Stage {
             services: vec![],
             rights: vec!["send acme/*".into(), "send default/*".into()],
             accepts: Accepts::default(),
+            manifest: vec![],
             if_version: None,
         }
     }

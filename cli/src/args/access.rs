@@ -30,6 +30,21 @@ pub enum OperatorCommand {
     /// Make an operator, or change what one may do
     #[command(visible_alias = "add")]
     Set(SetOperator),
+    /// Let an operator sign deployments with a key, or no more
+    #[command(
+        after_help = "Examples:\n  caxton operator key ada --add ~/.config/caxton/deployer.key.pub\n  caxton operator show ada\n  caxton operator key ada --remove ID"
+    )]
+    Key {
+        /// Whose
+        #[arg(add = ArgValueCandidates::new(complete::operators))]
+        name: String,
+        /// The public half of the key, as `caxton agent deploy` and `caxton token keygen issuer` write it
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "remove")]
+        add: Option<PathBuf>,
+        /// The id of a key that is not theirs any more
+        #[arg(long, value_name = "ID", conflicts_with = "add")]
+        remove: Option<String>,
+    },
     /// Have an operator count again who was revoked
     Reinstate {
         /// Their name

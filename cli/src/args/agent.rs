@@ -113,6 +113,21 @@ pub struct Deploy {
     /// A service under which other agents find it
     #[arg(long = "service", value_name = "SERVICE")]
     pub services: Vec<String>,
+    /// A right of its capability token, `ACTION PATTERN`, such as 'send acme/*'; without one, to send within its tenant
+    #[arg(long = "right", value_name = "RIGHT")]
+    pub rights: Vec<String>,
+    /// Let the new version have rights that the one before did not have
+    #[arg(long)]
+    pub grant: bool,
+    /// Take messages from these senders alone: TENANT/*, TENANT/AGENT, operator:NAME
+    #[arg(long = "accept-from", value_name = "PATTERN")]
+    pub accept_from: Vec<String>,
+    /// Take these speech acts alone
+    #[arg(long = "accept", value_name = "ACT")]
+    pub accept: Vec<String>,
+    /// Take so many messages of one sender in so many seconds, N/SECONDS
+    #[arg(long, value_name = "RATE")]
+    pub accept_rate: Option<String>,
     /// Only say what would change; exit 8 when something would
     #[arg(long, visible_alias = "dry-run")]
     pub plan: bool,

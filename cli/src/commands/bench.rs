@@ -11,11 +11,12 @@ use reqwest::Method;
 use serde::Serialize;
 use tokio::{process::Command, time::Instant};
 
-use super::{App, child};
+use super::{App, address, child};
 use crate::{
     args::{Bench, BenchPart},
     client::{Client, Request},
     context::DEFAULT_TENANT,
+    deployer,
     error::CliError,
     exit::Exit,
     explain,
@@ -210,9 +211,8 @@ async fn deploy_and_ask(client: &Client, name: &str) -> Result<(), CliError> {
         program: "demo:echo".to_owned(),
         ..Deployment::default()
     };
-    let path = paths::fill(paths::AGENT, &[DEFAULT_TENANT, name]);
-    let request = Request::new(Method::PUT, path).json(&deployment)?;
-    let _deployed: Deployed = client.call(request.timeout(PATIENCE)).await?;
+    let agent = address(DEFAULT_TENANT, name)?;
+    let _deployed: Deployed = deployer::deploy(client, &agent, &deployment, Some(PATIENCE)).await?;
     let message = SendMessage {
         to: format!("{DEFAULT_TENANT}/{name}"),
         performative: Some("request".into()),

@@ -146,6 +146,7 @@ fn add(app: &App, contexts: &Contexts, args: &ContextAdd) -> Result<(), CliError
         ca_pem: context.ca_pem.clone(),
         api_key: None,
         tenant: DEFAULT_TENANT.to_owned(),
+        deployer_key: None,
     })?;
     let file = contexts.save(&args.name, &context)?;
     if args.select || contexts.current().is_none() {

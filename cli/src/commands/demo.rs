@@ -14,11 +14,12 @@ use caxton_api::{
 };
 use reqwest::Method;
 
-use super::{App, child, trace};
+use super::{App, address, child, trace};
 use crate::{
     args::Demo,
     client::{Client, Request},
     context::{Contexts, DEFAULT_TENANT},
+    deployer,
     error::CliError,
     exit::Exit,
     explain,
@@ -130,14 +131,8 @@ async fn deploy(client: &Client, agent: &str) -> Result<Deployed, CliError> {
         program,
         ..Deployment::default()
     };
-    let path = paths::fill(paths::AGENT, &[DEFAULT_TENANT, agent]);
-    client
-        .call(
-            Request::new(Method::PUT, path)
-                .json(&deployment)?
-                .timeout(DEPLOY_TIMEOUT),
-        )
-        .await
+    let address = address(DEFAULT_TENANT, agent)?;
+    deployer::deploy(client, &address, &deployment, Some(DEPLOY_TIMEOUT)).await
 }
 
 fn show(app: &App, sent: &Sent, trace: &Trace) -> Result<(), CliError> {

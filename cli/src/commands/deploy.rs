@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use caxton_api::{
     paths,
-    types::{Deployed, Deployment, Program},
+    types::{Accepts, Deployed, Deployment, Program},
 };
 use caxton_capabilities::id::{Address, Name};
 use reqwest::Method;
@@ -13,6 +13,7 @@ use super::{App, address, limits, node::known_limits};
 use crate::{
     args::Deploy,
     client::{Client, Request, WASM},
+    deployer,
     error::CliError,
     exit::Exit,
     explain,
@@ -140,10 +141,23 @@ async fn common(client: &Client, args: &Deploy) -> Result<Deployment, CliError> 
         limits,
         protocols: some(&args.protocols),
         services: some(&args.services),
+        rights: some(&args.rights),
+        accepts: accepts(args),
+        grant: args.grant,
         if_version: args.if_version,
         dry_run: args.plan,
         ..Deployment::default()
     })
+}
+
+/// From whom the agent takes what; none where nothing was said.
+fn accepts(args: &Deploy) -> Option<Accepts> {
+    let accepts = Accepts {
+        senders: args.accept_from.clone(),
+        performatives: args.accept.clone(),
+        rate: args.accept_rate.clone(),
+    };
+    (accepts != Accepts::default()).then_some(accepts)
 }
 
 async fn deploy_one(
@@ -178,12 +192,8 @@ async fn deploy_one(
         source: Some(source(&one.target)),
         ..common.clone()
     };
-    let parts = [one.agent.tenant.as_str(), one.agent.agent.as_str()];
-    let request = Request::new(Method::PUT, paths::fill(paths::AGENT, &parts)).json(&deployment)?;
-    let deployed: Deployed = client
-        .call(request)
-        .await
-        .map_err(|error| about(error, &one.target))?;
+    let deployed = deployer::deploy(client, &one.agent, &deployment, None).await;
+    let deployed = deployed.map_err(|error| about(error, &one.target))?;
     if !deployed.dry_run {
         progress.done(&format!(
             "  {name}  ✓ {} {}",

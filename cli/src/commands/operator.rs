@@ -1,12 +1,18 @@
 //! `caxton operator …`: who manages, and in which roles.
 
+use std::path::PathBuf;
+
 use caxton_api::{
     paths,
-    types::{Operator, OperatorWish},
+    types::{NewDeployerKey, Operator, OperatorWish},
 };
 use reqwest::Method;
 
-use super::{App, done, suggest_named};
+use super::{
+    App, done,
+    files::{self, LINES_BYTES_MAX},
+    suggest_named,
+};
 use crate::{
     args::{OperatorCommand, SetOperator},
     client::Request,
@@ -35,6 +41,7 @@ pub(super) async fn run(app: &App, command: OperatorCommand) -> Result<Exit, Cli
                 }
             }
         }
+        OperatorCommand::Key { name, add, remove } => key(app, &name, add, remove).await?,
         OperatorCommand::Set(args) => set(app, &args).await?,
         OperatorCommand::Reinstate { name } => {
             let client = app.client()?;
@@ -52,6 +59,32 @@ pub(super) async fn run(app: &App, command: OperatorCommand) -> Result<Exit, Cli
         }
     }
     Ok(Exit::Ok)
+}
+
+async fn key(
+    app: &App,
+    name: &str,
+    add: Option<PathBuf>,
+    remove: Option<String>,
+) -> Result<(), CliError> {
+    let (request, said) = match (add, remove) {
+        (Some(file), _) => {
+            let new = NewDeployerKey {
+                public_key: files::read_text(&file, LINES_BYTES_MAX)?.trim().to_owned(),
+            };
+            let path = paths::fill(paths::DEPLOYER_KEYS, &[name]);
+            let said = format!("{name} signs deployments with it");
+            (Request::new(Method::POST, path).json(&new)?, said)
+        }
+        (None, id) => {
+            let id = id.unwrap_or_default();
+            let path = paths::fill(paths::DEPLOYER_KEY, &[name, &id]);
+            let said = format!("{name} signs no deployments with it any more");
+            (Request::new(Method::DELETE, path), said)
+        }
+    };
+    let answer = app.client()?.call_or_empty(request).await?;
+    done(app, &shapes::OPERATOR, &answer, &said)
 }
 
 async fn set(app: &App, args: &SetOperator) -> Result<(), CliError> {

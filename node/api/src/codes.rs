@@ -37,6 +37,12 @@ codes! {
     /// The policy does not permit it.
     FORBIDDEN = ("CX0403", 403, "not permitted", "ask the owner of the node for a rule that permits it",
         "The caller is known, but no policy rule permits the action. A deny is not an error of the node.");
+    /// A deployment that is not signed, or not as it was signed.
+    NOT_SIGNED = ("CX0419", 403, "the deployment is not as it was signed", "deploy with caxton agent deploy, which signs it, or set security.require_signed_deployment: false",
+        "A deployment carries a manifest that a deployer signed (docs/manifest.md): agent, program, limits, protocols, services and rights. One without, one that differs from it, and one that is older than what runs are refused.");
+    /// The key of a manifest is nobody's.
+    UNKNOWN_DEPLOYER = ("CX0420", 403, "nobody here knows the deployer's key", "have it added: caxton operator key NAME --add FILE.pub",
+        "The manifest of a deployment is signed with a key that no operator of this cluster has, or whose operator was revoked.");
     /// There is no such thing.
     NOT_FOUND = ("CX0404", 404, "not found", "list what exists, then use one of those names",
         "No agent, message, trace, program or path of that name exists, or the caller may not know of it.");

@@ -81,6 +81,10 @@ pub const AUDIT_HEAD: &str = "/api/v1/audit/head";
 pub const OPERATORS: &str = "/api/v1/operators";
 /// `GET`, `PUT`: one operator.
 pub const OPERATOR: &str = "/api/v1/operators/{operator}";
+/// `POST`: a key that they sign deployments with.
+pub const DEPLOYER_KEYS: &str = "/api/v1/operators/{operator}/deployer-keys";
+/// `DELETE`: takes it away.
+pub const DEPLOYER_KEY: &str = "/api/v1/operators/{operator}/deployer-keys/{key}";
 /// `POST`: an operator who was revoked counts again.
 pub const OPERATOR_REINSTATE: &str = "/api/v1/operators/{operator}/reinstate";
 /// `GET`, `POST`: keys to this API.

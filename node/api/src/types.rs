@@ -17,8 +17,8 @@ mod cluster;
 
 pub use access::{
     AccessRevocation, ApiKey, CapabilityToken, ConsideredRule, EvaluatePolicies, Evaluated, Freeze,
-    NewAccessRevocation, NewApiKey, NewFreeze, Operator, OperatorWish, Policy, PolicyApplied,
-    PolicyDraft, PolicyWish, ServiceToken, Tenant, TenantWish,
+    NewAccessRevocation, NewApiKey, NewDeployerKey, NewFreeze, Operator, OperatorWish, Policy,
+    PolicyApplied, PolicyDraft, PolicyWish, ServiceToken, Tenant, TenantWish,
 };
 pub use audit::{AuditHead, AuditLine};
 pub use authority::{
@@ -219,6 +219,9 @@ pub struct Deployment {
     /// Let a new version have rights that the one before did not have.
     #[serde(default)]
     pub grant: bool,
+    /// What its deployer signed: `cxm1.…` (docs/manifest.md). A node may be told to do without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
     /// Refuse unless the current version is this one; 0 for "does not exist yet".
     #[serde(
         default,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use caxton_capabilities::{
-    Address, Issuers, Name, PrincipalFacts, Revoked, Role, Standing, TenantId, TokenId,
+    Address, Issuers, Name, PrincipalFacts, Quota, Revoked, Role, Standing, TenantId, TokenId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub(crate) const KEYS_MAX: usize = 4_096;
 pub(crate) const TENANTS_MAX: usize = 1_024;
 /// Of each kind of what was taken back.
 pub(crate) const REVOKED_MAX: usize = 8_192;
+/// Of one operator: each has 2 KiB of public key.
+pub(crate) const DEPLOYERS_MAX: usize = 8;
 /// Bytes of all policies.
 pub(crate) const POLICY_BYTES_MAX: usize = 1 << 20;
 /// What a tenant's use may be bounded by.
@@ -96,6 +98,8 @@ impl std::str::FromStr for Held {
 pub(crate) struct OperatorRow {
     pub(crate) roles: BTreeSet<Held>,
     pub(crate) groups: BTreeSet<String>,
+    /// Public keys that they sign deployments with, by id.
+    pub(crate) deployers: BTreeMap<String, String>,
     pub(crate) made: Deed,
     /// Their authority was taken back.
     pub(crate) revoked: Option<Deed>,
@@ -207,11 +211,49 @@ impl Access {
         let row = OperatorRow {
             roles,
             groups,
+            deployers: BTreeMap::new(),
             made,
             revoked: None,
         };
         self.operators.insert(name.clone(), row);
         Ok(true)
+    }
+
+    /// Adds a key that an operator signs deployments with, or takes one away.
+    pub(crate) fn set_deployer(
+        &mut self,
+        name: &Name,
+        (id, public): (String, Option<String>),
+        made: Deed,
+    ) -> Result<(), ChangeError> {
+        let taken = self.operators.iter();
+        let mut taken =
+            taken.filter(|(other, row)| *other != name && row.deployers.contains_key(&id));
+        if public.is_some() && taken.next().is_some() {
+            let kind = "deployer's key of another operator";
+            return Err(ChangeError::Exists { kind, name: id });
+        }
+        if !self.operators.contains_key(name) {
+            self.set_operator(name, BTreeSet::new(), BTreeSet::new(), made)?;
+        }
+        let row = self.operators.get_mut(name);
+        let row = row.ok_or_else(|| unknown("operator", name))?;
+        match public {
+            Some(public) => {
+                if !row.deployers.contains_key(&id) {
+                    bounded(
+                        &row.deployers,
+                        ("deployer's keys of an operator", DEPLOYERS_MAX),
+                    )?;
+                }
+                row.deployers.insert(id, public);
+            }
+            None => {
+                let gone = row.deployers.remove(&id);
+                gone.ok_or_else(|| unknown("deployer's key", id))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes an operator's authority back, or gives it back.
@@ -404,11 +446,26 @@ impl Access {
                 .filter_map(|key| deployment(key))
                 .collect(),
             blocked_tenants: blocked.map(|(name, _)| name.clone()).collect(),
+            quotas: (self.tenants.iter())
+                .map(|(name, row)| (name.clone(), quota(&row.quota)))
+                .collect(),
             is_frozen: self.frozen.is_some(),
             issuers,
             // There are fewer than the library takes.
             revoked: Revoked::try_new(self.epoch, tokens, []).unwrap_or_default(),
         }
+    }
+}
+
+fn quota(named: &BTreeMap<String, u64>) -> Quota {
+    let of = |name: &str| named.get(name).copied();
+    Quota {
+        agents: of("agents"),
+        memory_bytes: of("memory_bytes"),
+        in_flight_bytes: of("in_flight_bytes"),
+        storage_bytes: of("storage_bytes"),
+        messages_per_s: of("messages_per_s"),
+        cpu_ms_per_s: of("cpu_ms_per_s"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `keeper`: changes the document where this node may, and makes it count: durable first, then in force here, then told
 //!   to the cluster; elsewhere it follows what the CA says
 //! - `keys`: whose key it is that somebody shows
+//! - `manifests`: whether a deployment is what its deployer signed
 //! - `service_tokens`: credentials of a quarter of an hour
 //!
 //! One writer: the node that holds the cluster's authority, or a node by itself. The document travels inside the
@@ -14,4 +15,5 @@ pub(crate) mod book;
 pub(crate) mod issuer;
 pub(crate) mod keeper;
 pub(crate) mod keys;
+pub(crate) mod manifests;
 pub(crate) mod service_tokens;

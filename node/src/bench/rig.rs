@@ -65,6 +65,7 @@ impl Rig {
             services: Vec::new(),
             rights: vec![format!("send {}/*", address.tenant)],
             accepts: Accepts::default(),
+            manifest: Vec::new(),
             if_version: None,
         };
         self.node

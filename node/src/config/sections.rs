@@ -194,6 +194,8 @@ section! {
         check_interval: Duration = "1m", duration(secs(1), hours(24));
         /// The file with the passphrase of the authority that lies in this node's folder.
         ca_passphrase_file: Option<PathBuf> = "", path;
+        /// Whether agents run only as their deployers signed them.
+        require_signed_deployment: bool = "true", word;
     }
 }
 

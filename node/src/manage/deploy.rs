@@ -1,17 +1,18 @@
 //! Deploying: what an agent is to be, checked word by word before the registry tries it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State, http::StatusCode};
 use caxton_actors::{
     envelope::Protocol,
+    ports::AgentRecord,
     registry::{self, Outcome, Plan},
 };
 use caxton_api::{
     codes, paths,
     types::{Deployed, Deployment, Problem},
 };
-use caxton_capabilities::{Address, Name, PolicyAction};
+use caxton_capabilities::{Address, Grant, Name, PolicyAction};
 use tokio::time::Instant;
 
 use super::{
@@ -21,9 +22,12 @@ use super::{
     problem::{Answer, Failure},
     rights::{accepts, rights, widened},
 };
+use crate::access::manifests::Asked;
 
 /// Characters of a program's source.
 const SOURCE_CHARS_MAX: usize = 200;
+/// What a client is told to wait whose tenant is full: somebody has to do something first.
+const QUOTA_RETRY_S: u64 = 60;
 /// Services that an agent offers: each is an entry in the node's directory.
 const SERVICES_MAX: usize = 64;
 
@@ -61,6 +65,7 @@ pub(super) async fn deploy_agent(
             return Err(Failure::new(codes::CONFLICT, detail));
         }
     }
+    within_quota(&node, &deployment)?;
     let plan = node.tree.registry.deploy(deployment, dry_run).await?;
     node.freed.notify_one(); // An old version may have fallen out.
     let made = plan.outcome == Outcome::Created && !dry_run;
@@ -70,6 +75,34 @@ pub(super) async fn deploy_agent(
         StatusCode::OK
     };
     Ok((status, Json(deployed(&node, plan, dry_run, begun))))
+}
+
+/// Whether the tenant's quota has a place for it.
+fn within_quota(node: &Permitted<'_>, deployment: &registry::Deployment) -> Answer<()> {
+    let tenant = &deployment.address.tenant;
+    let quota = node.tree.trust.borrow().standing().quota(tenant);
+    let ports = node.tree.gateway.routes().all();
+    let others = ports.iter().filter(|port| {
+        port.address.tenant == *tenant && port.address.agent != deployment.address.agent
+    });
+    let memory = |limits: &BTreeMap<String, u64>| {
+        let effective = node.wasm.effective_limits(limits);
+        effective.get("memory_bytes").copied().unwrap_or_default()
+    };
+    let agents = convert::count(others.clone().count()).saturating_add(1);
+    let bytes = others
+        .map(|port| memory(&port.version().limits))
+        .fold(memory(&deployment.limits), u64::saturating_add);
+    let refused = |what: &str, most| {
+        let detail =
+            format!("tenant `{tenant}` may have {most} {what}: caxton tenant quota {tenant}");
+        Err(Failure::new(codes::BUSY, detail).retry_after(QUOTA_RETRY_S))
+    };
+    match (quota.agents, quota.memory_bytes) {
+        (Some(most), _) if agents > most => refused("agents", most),
+        (_, Some(most)) if bytes > most => refused("bytes of memory limits", most),
+        _ => Ok(()),
+    }
 }
 
 /// A version that asks for more than the one in use is to be asked for in so many words.
@@ -98,11 +131,15 @@ async fn checked(
 ) -> Answer<registry::Deployment> {
     let source = source(wish.source.as_deref().unwrap_or(&wish.program))?;
     node.wasm.check_limits(&wish.limits)?;
-    let rights = rights(plane, caller, &address, wish.rights)?;
+    let signed = signed_words(&wish)?;
+    let rights = rights(plane, caller, &address, wish.rights.clone())?;
     let accepts = accepts(wish.accepts)?;
     let protocols = wish.protocols.as_deref().map(protocols).transpose()?;
     let services = wish.services.as_deref().map(services).transpose()?;
     let resolved = node.wasm.resolve(&wish.program).await?;
+    let manifest = signed
+        .deployed(plane, node, &address, (&wish, &resolved.digest.0))
+        .await?;
     let own = |words: fn(&crate::demos::Demo) -> &'static [&'static str]| {
         resolved
             .demo
@@ -131,8 +168,69 @@ async fn checked(
         services: services.map_or_else(|| self::services(&own_services), Ok)?,
         rights,
         accepts,
+        manifest,
         if_version: wish.if_version,
     })
+}
+
+/// The words of a wish as a manifest has them.
+struct SignedWords {
+    protocols: BTreeSet<String>,
+    services: BTreeSet<Name>,
+    rights: Option<Vec<String>>,
+}
+
+fn signed_words(wish: &Deployment) -> Answer<SignedWords> {
+    let services = wish.services.iter().flatten();
+    let services = services.map(|word| name("service", word));
+    let rights = wish.rights.as_ref().filter(|rights| !rights.is_empty());
+    let grant = |text: &String| {
+        let parsed = text.parse::<Grant>();
+        let parsed = parsed
+            .map_err(|error| Failure::invalid(format!("right `{}`: {error}", shown(text))))?;
+        Ok(parsed.to_string())
+    };
+    let rights = rights.map(|rights| rights.iter().map(grant).collect::<Answer<BTreeSet<_>>>());
+    Ok(SignedWords {
+        protocols: wish.protocols.iter().flatten().cloned().collect(),
+        services: services.collect::<Answer<_>>()?,
+        rights: rights
+            .transpose()?
+            .map(|rights| rights.into_iter().collect()),
+    })
+}
+
+impl SignedWords {
+    /// The bytes of what was signed, where the wish is that and whoever signed may deploy the agent too.
+    async fn deployed(
+        &self,
+        plane: &Plane,
+        node: &Permitted<'_>,
+        address: &Address,
+        (wish, program): (&Deployment, &[u8; 32]),
+    ) -> Answer<Vec<u8>> {
+        let record = node.tree.registry.get(address.clone()).await.ok();
+        let before = record.as_ref().and_then(AgentRecord::current_version);
+        let asked = Asked {
+            address,
+            program,
+            limits: &wish.limits,
+            protocols: &self.protocols,
+            services: &self.services,
+            rights: self.rights.as_deref(),
+        };
+        let signed = node
+            .manifests
+            .deployed(wish.manifest.as_deref(), &asked, before)?;
+        let Some((signer, bytes)) = signed else {
+            return Ok(Vec::new());
+        };
+        if !plane.operator_may(&signer, &node.wish().clone()) {
+            let detail = format!("operator `{signer}`, who signed it, may not deploy this agent");
+            return Err(Failure::new(codes::FORBIDDEN, detail));
+        }
+        Ok(bytes)
+    }
 }
 
 fn source(text: &str) -> Answer<String> {

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, header, request::Parts as Head},
 };
 use caxton_api::{codes, paths};
 use caxton_capabilities::{Address, PolicyPrincipal, Principal, Standing, TraceId};
@@ -88,6 +88,10 @@ pub(super) struct AgentAt(pub(super) Address);
 #[derive(Clone, Debug)]
 pub(super) struct Part(pub(super) String);
 
+/// The two changing parts of a path.
+#[derive(Clone, Debug)]
+pub(super) struct Parts(pub(super) String, pub(super) String);
+
 /// The query of a list.
 #[derive(Debug)]
 pub(super) struct Asked<T>(pub(super) T);
@@ -107,7 +111,7 @@ pub(super) struct Wasm(pub(super) Bytes);
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Head, _state: &S) -> Answer<Self> {
         // SECURITY: a handler behind no authentication would fail here, not run for nobody.
         let missing = || Failure::new(codes::UNAUTHENTICATED, "the request carries no API key");
         parts.extensions.get::<Self>().cloned().ok_or_else(missing)
@@ -117,7 +121,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 impl<S: Sync> FromRequestParts<S> for RequestTrace {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Head, _state: &S) -> Answer<Self> {
         let missing = || Failure::new(codes::INTERNAL, "the request has no trace");
         parts.extensions.get::<Self>().copied().ok_or_else(missing)
     }
@@ -126,7 +130,7 @@ impl<S: Sync> FromRequestParts<S> for RequestTrace {
 impl<S: Sync + Send> FromRequestParts<S> for AgentAt {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Head, state: &S) -> Answer<Self> {
         let (tenant, agent) = path::<(String, String), S>(parts, state).await?;
         let address = Address::new(name("tenant", &tenant)?, name("agent", &agent)?);
         Ok(Self(address))
@@ -136,13 +140,22 @@ impl<S: Sync + Send> FromRequestParts<S> for AgentAt {
 impl<S: Sync + Send> FromRequestParts<S> for Part {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Head, state: &S) -> Answer<Self> {
         path(parts, state).await.map(Self)
     }
 }
 
+impl<S: Sync + Send> FromRequestParts<S> for Parts {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Head, state: &S) -> Answer<Self> {
+        let (first, second) = path::<(String, String), S>(parts, state).await?;
+        Ok(Self(first, second))
+    }
+}
+
 async fn path<T: DeserializeOwned + Send, S: Sync + Send>(
-    parts: &mut Parts,
+    parts: &mut Head,
     state: &S,
 ) -> Answer<T> {
     let found = Path::<T>::from_request_parts(parts, state).await;
@@ -167,7 +180,7 @@ pub(super) fn shown(text: &str) -> String {
 impl<T: DeserializeOwned, S: Sync + Send> FromRequestParts<S> for Asked<T> {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Head, state: &S) -> Answer<Self> {
         let asked = Query::<T>::from_request_parts(parts, state).await;
         let Query(asked) = asked.map_err(|error| {
             let text = error.body_text();
@@ -185,7 +198,7 @@ struct Nothing {}
 impl<S: Sync + Send> FromRequestParts<S> for NoQuery {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Head, state: &S) -> Answer<Self> {
         let Asked(Nothing {}) = Asked::from_request_parts(parts, state).await?;
         Ok(Self)
     }

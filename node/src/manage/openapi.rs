@@ -79,6 +79,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(dead_letters::replay_dead_letter))
         .routes(routes!(operators::list_operators))
         .routes(routes!(operators::get_operator, operators::set_operator))
+        .routes(routes!(operators::add_deployer_key))
+        .routes(routes!(operators::remove_deployer_key))
         .routes(routes!(operators::reinstate_operator))
         .routes(routes!(operators::make_service_token))
         .routes(routes!(api_keys::list_api_keys, api_keys::make_api_key))

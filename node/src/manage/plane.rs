@@ -201,6 +201,20 @@ impl Plane {
         self.decide(caller, wish).is_ok()
     }
 
+    /// Whether an operator may do it, whatever they would show.
+    pub(super) fn operator_may(&self, operator: &Name, wish: &Wish) -> bool {
+        let trust = self.app.tree.trust.borrow().clone();
+        let now = self.now();
+        let principal = Principal::Operator(operator.clone());
+        let request = PolicyRequest {
+            principal: trust.standing().principal(&principal),
+            action: wish.action,
+            resource: wish.resource.clone(),
+            context: PolicyContext::at(now),
+        };
+        trust.decide(&request, now).is_ok()
+    }
+
     /// Whether what was permitted, and told, before would be permitted again, with a credential that still counts. A
     /// stream that ends for it says so.
     pub(super) fn still_permits(&self, caller: &Caller, wish: &Wish) -> bool {

@@ -14,7 +14,7 @@ use caxton_sandbox::{CompileError, LIMITS, LimitError};
 
 use super::problem::{Failure, RETRY_AFTER_S};
 use crate::{
-    access::{book::ChangeError, keeper::KeepError},
+    access::{book::ChangeError, keeper::KeepError, manifests::NotSigned},
     store::ProgramError,
     wasm::{ResolveError, UploadError},
 };
@@ -113,6 +113,24 @@ impl From<RegistryError> for Failure {
             RegistryError::NotRunning => {
                 Self::new(codes::NOT_READY, text).retry_after(RETRY_AFTER_S)
             }
+        }
+    }
+}
+
+impl From<NotSigned> for Failure {
+    fn from(error: NotSigned) -> Self {
+        let text = error.to_string();
+        match error {
+            NotSigned::UnknownDeployer => Self::new(codes::UNKNOWN_DEPLOYER, text),
+            NotSigned::Malformed(malformed) => {
+                Self::invalid(text).findings(vec![malformed.to_string()])
+            }
+            NotSigned::Unsigned
+            | NotSigned::Refused(_)
+            | NotSigned::Altered(_)
+            | NotSigned::Rights
+            | NotSigned::Downgrade
+            | NotSigned::Keys(_) => Self::new(codes::NOT_SIGNED, text),
         }
     }
 }

@@ -55,6 +55,10 @@ impl Ledger for Store {
         self.snapshot()?.kv_get(agent, key)
     }
 
+    fn kept_bytes(&self, agent: AgentId) -> Result<u64, LedgerError> {
+        Ok(self.usage(agent)?.bytes)
+    }
+
     fn kv_keys(
         &self,
         agent: AgentId,

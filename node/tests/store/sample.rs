@@ -117,6 +117,7 @@ pub(crate) fn record(of: u8, address: &str) -> AgentRecord {
         rights: vec!["send acme/*".into()],
         accepts: Accepts::default(),
         token: vec![1, 2, 3],
+        manifest: vec![4, 5],
     };
     AgentRecord {
         id: agent(of),

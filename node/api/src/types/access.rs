@@ -16,6 +16,9 @@ pub struct Operator {
     pub roles: Vec<String>,
     /// Groups that policies may name.
     pub groups: Vec<String>,
+    /// Ids of the keys that they sign deployments with.
+    #[serde(default)]
+    pub deployer_keys: Vec<String>,
     /// `active`, or `revoked`: every key and session of theirs is refused.
     pub state: String,
     /// Whether everything is permitted to them, because the node was founded for them.
@@ -39,6 +42,14 @@ pub struct OperatorWish {
     #[serde(default)]
     #[schema(max_items = 64)]
     pub groups: Vec<String>,
+}
+
+/// A key that an operator signs deployments with.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeployerKey {
+    /// Its public half, as `caxton token keygen issuer` and `caxton agent deploy` write it: Ed25519 and ML-DSA-65.
+    pub public_key: String,
 }
 
 /// A key that opens this API, without the key.

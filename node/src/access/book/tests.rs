@@ -73,6 +73,8 @@ fn decisions_rest_on_what_is_written() {
     let tenant: TenantId = "acme".parse().unwrap();
     assert_eq!(facts.tenant_roles, [(Role::Operator, tenant)].into());
     assert!(facts.groups.contains("crew") && standing.is_frozen);
+    let quota = standing.quota(&"acme".parse().unwrap());
+    assert_eq!((quota.agents, quota.cpu_ms_per_s), (Some(5), None));
     let agent = deployment("acme/one@3").unwrap();
     assert!(standing.revoked_versions.contains(&agent));
     assert!(standing.revoked_agents.contains(&agent.0));

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use axum::{Json, extract::State, http::StatusCode};
 use caxton_api::{
     paths,
-    types::{Operator, OperatorWish, Page, Problem, ServiceToken},
+    types::{NewDeployerKey, Operator, OperatorWish, Page, Problem, ServiceToken},
 };
-use caxton_capabilities::{Name, PolicyAction, ResourceId};
+use caxton_capabilities::{IssuerPublic, Name, PolicyAction, ResourceId};
 
 use super::{deed, missing, operator};
 use crate::{
@@ -17,10 +17,10 @@ use crate::{
     },
     manage::{
         convert::rfc3339_ms,
-        extract::{Asked, Caller, Given, NoQuery, Part, name, shown},
+        extract::{Asked, Caller, Given, NoQuery, Part, Parts, name, shown},
         nodes::PageQuery,
         page::{limit, page},
-        plane::{Permitted, Shared},
+        plane::{Permitted, Plane, Shared},
         problem::{Answer, Failure},
     },
 };
@@ -119,6 +119,63 @@ pub(in crate::manage) async fn set_operator(
     Ok((status, Json(known(&node, &wanted)?)))
 }
 
+/// Adds a key that an operator signs deployments with.
+#[utoipa::path(post, path = paths::DEPLOYER_KEYS, tag = "access", request_body = NewDeployerKey,
+    params(("operator" = String, Path, description = "Their name")),
+    responses((status = 200, description = "It is theirs", body = Operator),
+        (status = 409, description = "It is another operator's, or this node does not change who may do what", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "That is no public key, or there are too many", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::manage) async fn add_deployer_key(
+    State(plane): Shared,
+    caller: Caller,
+    Part(text): Part,
+    _none: NoQuery,
+    Given(new): Given<NewDeployerKey>,
+) -> Answer<Json<Operator>> {
+    let public: IssuerPublic = new
+        .public_key
+        .trim()
+        .parse()
+        .map_err(|error| Failure::invalid(format!("public_key: {error}")))?;
+    let key = (public.id().to_string(), Some(public.to_string()));
+    deployer_key(&plane, &caller, &text, key).await
+}
+
+/// Takes a key away that an operator signs deployments with. What was deployed with it goes on.
+#[utoipa::path(delete, path = paths::DEPLOYER_KEY, tag = "access",
+    params(("operator" = String, Path, description = "Their name"), ("key" = String, Path, description = "The id of the key")),
+    responses((status = 200, description = "It is not theirs any more", body = Operator),
+        (status = 409, description = "This node does not change who may do what", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::manage) async fn remove_deployer_key(
+    State(plane): Shared,
+    caller: Caller,
+    Parts(text, key): Parts,
+    _none: NoQuery,
+) -> Answer<Json<Operator>> {
+    deployer_key(&plane, &caller, &text, (key, None)).await
+}
+
+async fn deployer_key(
+    plane: &Plane,
+    caller: &Caller,
+    text: &str,
+    key: (String, Option<String>),
+) -> Answer<Json<Operator>> {
+    let wanted: Name = name("operator", text)?;
+    let id = ResourceId::Operator(wanted.clone());
+    let node = plane
+        .permit(caller, PolicyAction::OperatorAdmin, id)
+        .await?;
+    if key.1.is_none() {
+        known(&node, &wanted)?;
+    }
+    let (by, made) = (operator(&node)?, deed(&node, None)?);
+    (node.keeper)
+        .change(&by, |access| access.set_deployer(&wanted, key, made))
+        .await?;
+    known(&node, &wanted).map(Json)
+}
+
 /// Gives an operator who was revoked their authority back.
 #[utoipa::path(post, path = paths::OPERATOR_REINSTATE, tag = "access",
     params(("operator" = String, Path, description = "Their name")),
@@ -199,6 +256,7 @@ fn shape(name: &Name, row: Option<&OperatorRow>, node: &Permitted<'_>) -> Operat
             name: name.to_string(),
             roles: Vec::new(),
             groups: Vec::new(),
+            deployer_keys: Vec::new(),
             state: "active".to_owned(),
             owner,
             created_at: rfc3339_ms(0),
@@ -209,6 +267,7 @@ fn shape(name: &Name, row: Option<&OperatorRow>, node: &Permitted<'_>) -> Operat
         name: name.to_string(),
         roles: row.roles.iter().map(ToString::to_string).collect(),
         groups: row.groups.iter().cloned().collect(),
+        deployer_keys: row.deployers.keys().cloned().collect(),
         state: match row.revoked {
             Some(_) => "revoked".to_owned(),
             None => "active".to_owned(),

@@ -173,8 +173,12 @@ fn usage(tenant: &TenantId, node: &crate::app::App) -> BTreeMap<String, u64> {
         let bytes = &port.status.memory_bytes;
         bytes.load(std::sync::atomic::Ordering::Relaxed)
     });
+    let kept = own()
+        .map(|port| node.store.usage(port.id).map_or(0, |usage| usage.bytes))
+        .sum();
     BTreeMap::from([
         ("agents".to_owned(), count(own().count())),
         ("memory_bytes".to_owned(), memory.sum()),
+        ("storage_bytes".to_owned(), kept),
     ])
 }
