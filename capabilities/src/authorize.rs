@@ -88,14 +88,15 @@ impl Trust {
         if let Some(reason) = self.is_stale(now) {
             return Err(Refusal::Standing(reason));
         }
-        let standing = &self.standing;
-        let refused = standing
-            .refuses(&request.principal.id)
-            .or_else(|| standing.refuses_request(request));
-        if let Some(reason) = refused {
+        if let Some(reason) = self.standing.refuses(&request.principal.id) {
             return Err(Refusal::Standing(reason));
         }
-        ruled(self.policies.decide(request))
+        let rule = ruled(self.policies.decide(request))?;
+        // SECURITY: after policies: that a thing is blocked is told to nobody who could not reach it.
+        match self.standing.refuses_request(request) {
+            Some(reason) => Err(Refusal::Standing(reason)),
+            None => Ok(rule),
+        }
     }
 
     /// Decides whether `principal` holds `right` at `now`, for a message where one is sent.
@@ -157,8 +158,7 @@ impl Trust {
         }
         let mut request = PolicyRequest::of(principal, right, now).ok_or(Refusal::NoRule)?;
         request.principal = self.standing.principal(principal);
-        let refused = self.standing.refuses(&request.principal.id);
-        if let Some(reason) = refused.or_else(|| self.standing.refuses_right(right)) {
+        if let Some(reason) = self.standing.refuses(&request.principal.id) {
             return Err(Refusal::Standing(reason));
         }
         if let Some(said) = said {
@@ -168,7 +168,11 @@ impl Trust {
                 ..request.context
             };
         }
-        ruled(self.policies.decide(&request))
+        let rule = ruled(self.policies.decide(&request))?;
+        match self.standing.refuses_right(right) {
+            Some(reason) => Err(Refusal::Standing(reason)),
+            None => Ok(rule),
+        }
     }
 
     /// Decides again about a message that was let in before, on what stands now: policies, who is who, and that none of
@@ -301,6 +305,8 @@ pub enum Refusal {
     Token(TokenDenied),
     /// What was asked with has less authority than its owner.
     Scope,
+    /// It would give more than the giver has.
+    Beyond,
 }
 
 impl Refusal {
@@ -327,6 +333,7 @@ impl fmt::Display for Refusal {
             Self::NoToken => f.write_str("the sender has no capability token: deploy it again"),
             Self::TokenRefused(refused) => write!(f, "the sender's capability token: {refused}"),
             Self::Token(denied) => write!(f, "the sender's capability token: {denied}"),
+            Self::Beyond => f.write_str("nobody gives what they may not do themselves"),
             Self::Scope => f.write_str("the credential's scopes do not cover it"),
         }
     }

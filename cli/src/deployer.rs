@@ -60,6 +60,22 @@ pub async fn deploy(
     }
 }
 
+/// The same for an agent that is named by its tenant and name.
+///
+/// # Errors
+/// As [`deploy`], or the names are none.
+pub async fn deploy_named(
+    client: &Client,
+    (tenant, agent): (&str, &str),
+    wish: &Deployment,
+) -> Result<Deployed, CliError> {
+    let tenant = tenant
+        .parse()
+        .map_err(|error| wrong("the tenant", &error))?;
+    let agent = agent.parse().map_err(|error| wrong("the agent", &error))?;
+    deploy(client, &Address::new(tenant, agent), wish, None).await
+}
+
 async fn send(
     client: &Client,
     agent: &Address,

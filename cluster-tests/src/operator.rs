@@ -10,7 +10,6 @@ use caxton_api::{
         SendMessage, Sent,
     },
 };
-use caxton_capabilities::Address;
 use caxton_cli::{
     client::{Client, Request, WASM},
     error::CliError,
@@ -65,8 +64,7 @@ impl Operator {
     /// # Errors
     /// The node refuses it.
     pub async fn deploy(&self, agent: &str, wish: &Deployment) -> Result<Deployed, CliError> {
-        let address = Address::new("default".parse().map_err(bad)?, agent.parse().map_err(bad)?);
-        caxton_cli::deployer::deploy(&self.client, &address, wish, None).await
+        caxton_cli::deployer::deploy_named(&self.client, ("default", agent), wish).await
     }
 
     /// Deploys an uploaded program without any further wish.

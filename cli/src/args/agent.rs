@@ -14,7 +14,7 @@ pub enum AgentCommand {
     /// Write a new agent project that builds
     New(NewAgent),
     /// Deploy programs, or say what a deployment would change
-    Deploy(Deploy),
+    Deploy(Box<Deploy>),
     /// List agents
     #[command(visible_alias = "ls")]
     List(ListAgents),

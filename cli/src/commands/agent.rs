@@ -19,7 +19,7 @@ use crate::{
 pub(super) async fn run(app: &App, command: AgentCommand) -> Result<Exit, CliError> {
     match command {
         AgentCommand::New(args) => project::new(app, &args),
-        AgentCommand::Deploy(args) => deploy::run(app, args).await,
+        AgentCommand::Deploy(args) => deploy::run(app, *args).await,
         AgentCommand::List(args) => list(app, args).await,
         AgentCommand::Inspect { agent, watching } => {
             let client = app.client()?;

@@ -10,7 +10,7 @@ fn args(line: &str) -> Deploy {
     let words = format!("caxton agent deploy {line}");
     match Cli::try_parse_from(words.split(' ')).unwrap().command {
         Some(Command::Agent(agent)) => match *agent {
-            AgentCommand::Deploy(deploy) => deploy,
+            AgentCommand::Deploy(deploy) => *deploy,
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),

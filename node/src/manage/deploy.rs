@@ -132,8 +132,8 @@ async fn checked(
     let source = source(wish.source.as_deref().unwrap_or(&wish.program))?;
     node.wasm.check_limits(&wish.limits)?;
     let signed = signed_words(&wish)?;
-    let rights = rights(plane, caller, &address, wish.rights.clone())?;
-    let accepts = accepts(wish.accepts)?;
+    let rights = rights(plane, caller, &address, wish.rights.clone()).await?;
+    let accepts = accepts(wish.accepts.clone())?;
     let protocols = wish.protocols.as_deref().map(protocols).transpose()?;
     let services = wish.services.as_deref().map(services).transpose()?;
     let resolved = node.wasm.resolve(&wish.program).await?;

@@ -171,6 +171,16 @@ impl Plane {
         trust.decide(&request, now)
     }
 
+    /// Tells the audit log of a refusal that policies did not make, and gives what the caller hears.
+    pub(super) async fn refuse(&self, caller: &Caller, wish: &Wish, refusal: Refusal) -> Failure {
+        let failure = self.refused(caller, wish, &refusal);
+        let decided = Err(refusal);
+        let event = audited::decision(caller, wish, &decided, &self.app.about.name, self.now());
+        // They are refused in any case.
+        let _unaudited = self.app.audit.record(event).await;
+        failure
+    }
+
     /// What a caller hears who may not: the rule, where they may read policies, and else nothing that tells a rule from
     /// its absence.
     fn refused(&self, caller: &Caller, wish: &Wish, refusal: &Refusal) -> Failure {
@@ -376,6 +386,11 @@ impl Plane {
             let known = keys.authenticate(&digest, now_ms, from)?;
             (known, short("key", &digest), Some(digest), Method::ApiKey)
         };
+        // SECURITY: policies would refuse them too, where they are asked; this is before everything.
+        let trust = self.app.tree.trust.borrow().clone();
+        if trust.standing().revoked_operators.contains(&known.operator) {
+            return Err("the operator was revoked");
+        }
         Ok(Caller {
             principal: Principal::Operator(known.operator.clone()),
             known,

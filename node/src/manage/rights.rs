@@ -1,8 +1,10 @@
 //! What an agent's token may give it: nothing that its deployer could not do.
 
 use caxton_actors::{gateway::SENDERS_MAX, ports::Accepts};
-use caxton_api::{codes, types};
-use caxton_capabilities::{Address, Grant, Pattern, PolicyAction, Rate, ResourceId, Rights};
+use caxton_api::types;
+use caxton_capabilities::{
+    Address, Grant, Pattern, PolicyAction, Rate, Refusal, ResourceId, Rights,
+};
 
 use super::{
     extract::{Caller, shown},
@@ -14,7 +16,7 @@ use super::{
 ///
 /// # Errors
 /// One of them is none, there are too many, or one is more than the deployer's own.
-pub(super) fn rights(
+pub(super) async fn rights(
     plane: &Plane,
     caller: &Caller,
     agent: &Address,

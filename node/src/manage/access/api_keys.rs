@@ -6,7 +6,7 @@ use caxton_api::{
     paths,
     types::{ApiKey, NewApiKey, Page, Problem},
 };
-use caxton_capabilities::{Name, PolicyAction, ResourceId, Scopes};
+use caxton_capabilities::{Name, PolicyAction, Refusal, ResourceId, Scopes};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -18,7 +18,7 @@ use crate::{
         extract::{Asked, Caller, Given, NoQuery, name, shown},
         nodes::PageQuery,
         page::{limit, page},
-        plane::{Shared, short},
+        plane::{Shared, Wish, short},
         problem::{Answer, Failure},
     },
 };
@@ -70,8 +70,8 @@ pub(in crate::manage) async fn make_api_key(
     }
     // SECURITY: a key with less than its operator's authority would otherwise make one with all of it.
     if !caller.known.scopes.is_everything() {
-        let detail = "a credential with scopes makes no keys";
-        return Err(Failure::new(caxton_api::codes::FORBIDDEN, detail));
+        let wish = Wish::new(PolicyAction::TokenCreate, ResourceId::ApiKey(wanted));
+        return Err(plane.refuse(&caller, &wish, Refusal::Scope).await);
     }
     let owner = new.operator.as_deref();
     let owner: Option<Name> = owner.map(|text| name("operator", text)).transpose()?;
