@@ -13,6 +13,7 @@ mod durable;
 mod files;
 mod forms;
 mod hostile;
+mod matrix;
 mod restart;
 mod stop;
 mod stranger;
