@@ -7,6 +7,7 @@
     reason = "helpers of tests fail by panicking, as the tests do"
 )]
 
+mod access;
 mod audit;
 mod deploy;
 mod durable;
@@ -14,7 +15,9 @@ mod files;
 mod forms;
 mod hostile;
 mod matrix;
+mod policies;
 mod restart;
+mod revoked;
 mod stop;
 mod stranger;
 mod stream;

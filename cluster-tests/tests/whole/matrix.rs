@@ -4,7 +4,7 @@
 //! The operations are those of the live node's own OpenAPI document: one that the table does not know fails the test, so
 //! that nobody adds a door without saying who may go through it.
 
-mod callers;
+pub(crate) mod callers;
 mod table;
 
 use std::collections::BTreeSet;

@@ -48,7 +48,7 @@ pub(super) struct Caller {
 }
 
 /// An administrator's own call, which must succeed.
-pub(super) async fn call(client: &Client, method: &str, path: &str, body: Value) -> Result<Value> {
+pub(crate) async fn call(client: &Client, method: &str, path: &str, body: Value) -> Result<Value> {
     let request = Request::new(method.parse()?, path);
     let request = match body {
         Value::Null => request,
@@ -58,13 +58,13 @@ pub(super) async fn call(client: &Client, method: &str, path: &str, body: Value)
     answer.with_context(|| format!("{method} {path}"))
 }
 
-pub(super) fn text(value: &Value, field: &str) -> Result<String> {
+pub(crate) fn text(value: &Value, field: &str) -> Result<String> {
     let text = value.get(field).and_then(Value::as_str);
     Ok(text.with_context(|| format!("no `{field}`"))?.to_owned())
 }
 
 /// A client of the same node with another credential, or none.
-pub(super) fn with_key(client: &Client, key: Option<String>) -> Result<Client> {
+pub(crate) fn with_key(client: &Client, key: Option<String>) -> Result<Client> {
     let target = Target {
         api_key: key.map(Secret::new),
         ..client.target().clone()
