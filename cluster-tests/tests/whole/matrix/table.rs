@@ -249,7 +249,7 @@ fn taking_back() -> Vec<Row> {
     ]
 }
 
-/// A development node belongs to no cluster: who may hears that.
+/// A development node is a cluster of its own, and its CA.
 fn cluster() -> Vec<Row> {
     use Over::{Thing, Whole};
     let (looks, all, operates) = (May::Roles("aov"), May::Roles("a"), May::Roles("ao"));
