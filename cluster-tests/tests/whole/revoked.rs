@@ -24,19 +24,20 @@ async fn version(operator: &Operator, tag: char) -> Result<Deployed> {
     Ok(operator.run(AGENT, &program).await?)
 }
 
-/// The message of a trace that was refused between these, once it has been.
-async fn refused_between(
+/// The message of a trace between these, once it is in that state.
+async fn traced(
     operator: &Operator,
     sent: &Sent,
     (sender, receiver): (&str, &str),
+    state: &str,
 ) -> Result<TracedMessage> {
-    until("the trace has a refused message", async || {
+    until("the trace has that message", async || {
         let path = fill(paths::TRACE, &[&sent.trace]);
         let trace: Trace = operator.client.call(Request::get(path)).await?;
         Ok(trace
             .messages
             .into_iter()
-            .find(|one| one.sender == sender && one.receiver == receiver && one.state == "refused"))
+            .find(|one| one.sender == sender && one.receiver == receiver && one.state == state))
     })
     .await
 }
@@ -108,7 +109,7 @@ async fn what_a_revoked_operator_had_sent_is_refused_when_its_turn_comes() -> Re
     home.run(["agent", "freeze", "--undo"])?.expect(0)?;
     settled(&operator, &of_admin, "done").await?;
     let ends = ("operator:bob", "default/journal");
-    let refused = refused_between(&operator, &of_bob, ends).await?;
+    let refused = traced(&operator, &of_bob, ends, "refused").await?;
     let reason = refused.reason.context("no reason")?;
     assert!(reason.starts_with("revoked: "), "{reason}");
     let lines = operator.lines(AGENT, &of_admin.conversation).await?;
@@ -184,9 +185,10 @@ async fn the_trace_of_what_an_agent_was_not_let_send_says_why() -> Result<()> {
     home.run(["revoke", "token", &id, "--yes"])?.expect(0)?;
     let sent = operator.send(&message("ping", "request", "hi"), None);
     let sent = sent.await?;
-    let ends = ("default/ping", "default/pong");
-    let refused = refused_between(&operator, &sent, ends).await?;
-    let reason = refused.reason.context("no reason")?;
-    assert!(reason.starts_with("denied: "), "{reason}");
+    let ends = ("operator:admin", "default/ping");
+    let failed = traced(&operator, &sent, ends, "failed").await?;
+    let reason = failed.reason.context("no reason")?;
+    let said = ["denied: ", "send default/pong", &id, "revoked"];
+    assert!(said.iter().all(|part| reason.contains(part)), "{reason}");
     Ok(())
 }
