@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use caxton_api::{paths, types::Agent};
 use caxton_cli::client::Request;
 use caxton_cluster_tests::{
@@ -19,6 +19,9 @@ use caxton_cluster_tests::{
 use serde_json::Value;
 
 use crate::BINARY;
+
+/// The disk that is to be full.
+const DISK_KIB: usize = 256;
 
 fn field<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
@@ -140,21 +143,23 @@ fn on_a_small_disk() -> Result<Option<(Home, PathBuf)>> {
     let folder = data.join("audit");
     fs::create_dir_all(&folder)?;
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
-    let mount = "mount -t tmpfs -o size=256k,mode=700 none \"$0\" && exec \"$@\"";
+    let mount = format!("mount -t tmpfs -o size={DISK_KIB}k,mode=700 none \"$0\" && exec \"$@\"");
     let path = folder.to_str().context("a path that is no text")?;
-    let into = ["unshare", "--mount", "sh", "-c", mount, path];
+    let into = ["unshare", "--mount", "sh", "-c", &mount, path];
     let into = into.iter().map(|word| (*word).to_owned()).collect();
     Ok(Some((home.within(into), folder)))
 }
 
-/// Takes all that a disk has left.
+/// Takes all that the small disk has left. If it were another, it would not be filled.
 fn fill(file: &Path) -> Result<()> {
     let mut filler = fs::File::create(file)?;
-    let page = [0; 4_096];
-    while let Ok(taken) = filler.write(&page) {
-        ensure!(taken > 0, "the disk takes nothing and says nothing");
+    for _ in 0..=DISK_KIB / 4 {
+        match filler.write(&[0; 4_096]) {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_taken) => {}
+        }
     }
-    Ok(())
+    bail!("`{}` is on a larger disk", file.display())
 }
 
 /// What is refused for want of room in the log; everything else must succeed.
