@@ -214,8 +214,8 @@ async fn a_frozen_agent_stops_in_the_middle_and_handles_everything_once_when_it_
     assert_eq!(told_of["frozen"], true, "{told_of}");
     assert_eq!(told_of["by"], "operator:admin", "{told_of}");
     let handled = operator.agent(AGENT).await?.handled;
-    let late = operator.send(&behind(sent.first(), AGENT, "late"), None);
-    sent.push(late.await?);
+    let late = behind(sent.first(), AGENT, "late");
+    sent.push(operator.send(&late, None).await?);
     let deploy = operator.run("another", "demo:echo").await.unwrap_err();
     assert_eq!(deploy.code, "CX0403", "nothing begins either: {deploy:?}");
     for _ in 0..50 {

@@ -315,10 +315,10 @@ async fn lists_hold_what_the_caller_may_see_and_nothing_else() -> Result<()> {
     let own = ["viewer@acme".to_owned()];
     maker.operator("of-acme", &own).await?;
     let key = maker.key("of-acme", "of-acme", Value::Null).await?;
-    maker.push("of acme", Who::Role("viewer", true), Some(key), false)?;
+    maker.push("of acme", Who::Role('v', true), Some(key), false)?;
     maker.operator("of-all", &["viewer".to_owned()]).await?;
     let key = maker.key("of-all", "of-all", Value::Null).await?;
-    maker.push("of all", Who::Role("viewer", false), Some(key), false)?;
+    maker.push("of all", Who::Role('v', false), Some(key), false)?;
     maker.operator("of-none", &[]).await?;
     let key = maker.key("of-none", "of-none", Value::Null).await?;
     maker.push("of none", Who::Roleless, Some(key), false)?;

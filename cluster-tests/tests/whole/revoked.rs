@@ -183,8 +183,8 @@ async fn the_trace_of_what_an_agent_was_not_let_send_says_why() -> Result<()> {
     ping_and_pong(&operator).await?;
     let (id, _) = token_of(&home, "default/ping")?;
     home.run(["revoke", "token", &id, "--yes"])?.expect(0)?;
-    let sent = operator.send(&message("ping", "request", "hi"), None);
-    let sent = sent.await?;
+    let request = message("ping", "request", "hi");
+    let sent = operator.send(&request, None).await?;
     let ends = ("operator:admin", "default/ping");
     let failed = traced(&operator, &sent, ends, "failed").await?;
     let reason = failed.reason.context("no reason")?;
