@@ -38,6 +38,19 @@ fn node() -> Result<(Home, NodeProcess, Operator)> {
     Ok((home, node, operator))
 }
 
+/// The same, where deployments need not be signed: tests of rights say what they want in the API's own words.
+fn unsigned_node() -> Result<(Home, NodeProcess, Operator)> {
+    let mut home = Home::new(BINARY)?;
+    let config = home.path().join("node.yaml");
+    std::fs::write(&config, "security:\n  require_signed_deployment: false\n")?;
+    home.set("CAXTON_CONFIG", config.to_str().context("no text")?);
+    let node = home.start_node(&["--ephemeral"])?;
+    let operator = Operator {
+        client: home.client()?,
+    };
+    Ok((home, node, operator))
+}
+
 /// What the node's process keeps in memory.
 fn resident_kib(node: &NodeProcess) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.id()))?;

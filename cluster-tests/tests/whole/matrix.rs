@@ -20,7 +20,7 @@ use self::{
     callers::{Caller, Maker, Who, call, callers, expired, text},
     table::{May, NO_PROGRAM, Over, Row, Scope, table},
 };
-use crate::node;
+use crate::unsigned_node;
 
 /// The tenant of those who have a role in one.
 const OWN: &str = "acme";
@@ -40,6 +40,8 @@ struct Place {
     parts: Vec<String>,
     tenant: Option<&'static str>,
     is_there: bool,
+    /// A key that deployments are signed with.
+    public_key: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +81,7 @@ struct Given {
     node: String,
     message: String,
     trace: String,
+    public_key: String,
 }
 
 impl Given {
@@ -96,6 +99,7 @@ impl Given {
             parts: parts.iter().map(|part| self.resolve(part)).collect(),
             tenant,
             is_there,
+            public_key: self.public_key.clone(),
         };
         match over {
             Over::Whole => vec![place(&[], None, true)],
@@ -120,10 +124,13 @@ fn filled(text: &str, place: &Place) -> String {
     text.replace("{tenant}", part(0))
         .replace("{agent}", part(1))
         .replace("{thing}", part(0))
+        .replace("{public_key}", &place.public_key)
 }
 
 fn request(row: &Row, place: &Place) -> Result<Request> {
-    let parts: Vec<&str> = place.parts.iter().map(String::as_str).collect();
+    let parts = place.parts.iter().map(String::as_str);
+    // What is named within a thing is not there.
+    let parts: Vec<&str> = parts.chain(["none"]).collect();
     let path = fill(row.path, &parts) + &filled(row.query, place);
     let request = Request::new(row.method.parse()?, path);
     Ok(match row.body {
@@ -225,6 +232,7 @@ async fn furnish(operator: &Operator) -> Result<Given> {
         node: operator.node().await?.name,
         message: sent.message,
         trace: sent.trace,
+        public_key: String::new(),
     })
 }
 
@@ -270,8 +278,13 @@ async fn asked_by_all(callers: &[Caller], row: &Row, places: &[Place]) -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_lets_through_whom_it_should_and_tells_the_others_nothing() -> Result<()> {
-    let (_home, _node, operator) = node()?;
-    let (rows, given) = (table(), furnish(&operator).await?);
+    let (home, _node, operator) = unsigned_node()?;
+    let (rows, mut given) = (table(), furnish(&operator).await?);
+    home.run(["agent", "deploy", "demo:echo", "--name", "signed"])?
+        .expect(0)?;
+    let public_key = home.path().join(".config/caxton/deployer.key.pub");
+    let public_key = std::fs::read_to_string(public_key)?;
+    public_key.trim().clone_into(&mut given.public_key);
     nothing_is_forgotten(&operator.client, &rows).await?;
     let mut now = callers(&operator.client).await?;
     let is_expiring = |caller: &mut Caller| caller.who == Who::Expiring;
@@ -307,7 +320,7 @@ async fn listed(caller: &Caller, path: &str, field: &str) -> Result<BTreeSet<Str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_hold_what_the_caller_may_see_and_nothing_else() -> Result<()> {
-    let (_home, _node, operator) = node()?;
+    let (_home, _node, operator) = unsigned_node()?;
     furnish(&operator).await?;
     let callers = Vec::new();
     let admin = &operator.client;

@@ -20,6 +20,7 @@ use crate::{
     access::{client_of, operator_with, told},
     node,
     revoked::told_why,
+    unsigned_node,
 };
 
 /// Agent `ping` asks `pong` nothing, and nobody who manages tells `echo` anything.
@@ -150,7 +151,7 @@ fn echo_with(rights: Option<&[&str]>, grant: bool) -> Deployment {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_gets_no_right_that_its_deployer_lacks_and_none_more_unasked() -> Result<()> {
-    let (home, _node, operator) = node()?;
+    let (home, _node, operator) = unsigned_node()?;
     let designer = operator_with(&home, "ann", &["agent-designer@acme"])?;
     let designer = client_of(&home, &designer)?;
     let one = ("acme", "one");

@@ -202,6 +202,9 @@ fn access() -> Vec<Row> {
         row("GET", paths::OPERATORS, Whole, looks),
         row("GET", paths::OPERATOR, operator, all),
         row("POST", paths::OPERATOR_REINSTATE, operator, all),
+        row("POST", paths::DEPLOYER_KEYS, operator, all)
+            .body(r#"{"public_key":"{public_key}"}"#),
+        row("DELETE", paths::DEPLOYER_KEY, operator, all),
         row("POST", paths::SERVICE_TOKENS, Whole, May::Known),
         row("GET", paths::API_KEYS, Whole, looks),
         // A list of what the caller may see is nobody's to be refused; what is in it is looked at by itself.
