@@ -1,12 +1,27 @@
 //! What the audit log of a node holds, what happens when it cannot, and that nobody alters it unseen.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::{Context as _, Result, ensure};
-use caxton_cluster_tests::{Home, Outcome};
+use anyhow::{Context as _, Result, bail, ensure};
+use caxton_api::{paths, types::Agent};
+use caxton_cli::client::Request;
+use caxton_cluster_tests::{
+    Home, Outcome,
+    operator::{Operator, until},
+};
 use serde_json::Value;
 
 use crate::BINARY;
+
+/// The disk that is to be full.
+const DISK_KIB: usize = 256;
 
 fn field<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
@@ -111,5 +126,103 @@ fn what_an_operator_does_and_a_stranger_tries_is_in_a_log_that_is_verified_offli
     );
     ensure!(node.stop()?.success());
     verify(&home, &folder, &key, &kept_head)?.expect(0)?;
+    Ok(())
+}
+
+/// A home whose node keeps its audit log on a disk of its own, which is small; the folder of the log.
+fn on_a_small_disk() -> Result<Option<(Home, PathBuf)>> {
+    let alone = Command::new("unshare").args(["--mount", "true"]).output();
+    if !alone.is_ok_and(|tried| tried.status.success()) {
+        eprintln!(
+            "SKIPPED: no disk can be full: `unshare` is missing, or the system does not let us"
+        );
+        return Ok(None);
+    }
+    let home = Home::new(BINARY)?;
+    let data = home.path().join("data");
+    let folder = data.join("audit");
+    fs::create_dir_all(&folder)?;
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700))?;
+    let mount = format!("mount -t tmpfs -o size={DISK_KIB}k,mode=700 none \"$0\" && exec \"$@\"");
+    let path = folder.to_str().context("a path that is no text")?;
+    let into = ["unshare", "--mount", "sh", "-c", &mount, path];
+    let into = into.iter().map(|word| (*word).to_owned()).collect();
+    Ok(Some((home.within(into), folder)))
+}
+
+/// Takes all that the small disk has left. If it were another, it would not be filled.
+fn fill(file: &Path) -> Result<()> {
+    let mut filler = fs::File::create(file)?;
+    for _ in 0..=DISK_KIB / 4 {
+        match filler.write(&[0; 4_096]) {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_taken) => {}
+        }
+    }
+    bail!("`{}` is on a larger disk", file.display())
+}
+
+/// What is refused for want of room in the log; everything else must succeed.
+fn refused_as_unaudited(outcome: Outcome) -> Result<bool> {
+    if outcome.code == 0 {
+        return Ok(false);
+    }
+    ensure!(outcome.stderr.contains("CX0429"), "{outcome:?}");
+    ensure!(outcome.stderr.contains("audit log"), "{outcome:?}");
+    Ok(true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_audit_log_does_not_take_is_not_done_until_it_takes_events_again() -> Result<()> {
+    let Some((home, folder)) = on_a_small_disk()? else {
+        return Ok(());
+    };
+    let data = folder.parent().context("no parent")?.to_str();
+    let node = home.start_node(&["--data", data.context("no text")?])?;
+    let operator = Operator {
+        client: home.client()?,
+    };
+    operator.run("first", "demo:echo").await?;
+    // The folder as the node sees it: nobody else has that disk.
+    let seen = format!("/proc/{}/root{}", node.id(), folder.display());
+    let filler = Path::new(&seen).join("filler");
+    fill(&filler)?;
+    // The last page of the log has room for some events yet.
+    let mut made = vec!["first".to_owned()];
+    let refused = loop {
+        ensure!(made.len() < 100, "the log still takes events");
+        let name = format!("late-{}", made.len());
+        let deploy = ["agent", "deploy", "demo:echo", "--name", &name];
+        match refused_as_unaudited(home.run(deploy)?)? {
+            true => break name,
+            false => made.push(name),
+        }
+    };
+    let send = ["message", "send", "--to", "first", "--content", "x"];
+    ensure!(refused_as_unaudited(home.run(send)?)?);
+    ensure!(refused_as_unaudited(home.run(["agent", "stop", "first"])?)?);
+    // A list of all is no event. Nothing of what was refused was done.
+    let agents: Vec<Agent> = operator
+        .client
+        .list(Request::get(paths::AGENTS), 1_000)
+        .await?;
+    let names: BTreeSet<&str> = agents.iter().map(|agent| agent.name.as_str()).collect();
+    let expected: BTreeSet<&str> = made.iter().map(String::as_str).collect();
+    ensure!(names == expected, "{refused}: {names:?}");
+    ensure!(
+        agents.iter().all(|agent| agent.state == "running"),
+        "{agents:?}"
+    );
+
+    fs::remove_file(&filler)?;
+    until("the log takes events again", async || {
+        let deploy = ["agent", "deploy", "demo:echo", "--name", &refused];
+        Ok((!refused_as_unaudited(home.run(deploy)?)?).then_some(()))
+    })
+    .await?;
+    let key = home.path().join("audit.pub");
+    head(&home, &key)?;
+    verify(&home, &seen, &key, &["--growing"])?.expect(0)?;
+    ensure!(node.stop()?.success());
     Ok(())
 }

@@ -7,13 +7,17 @@
     reason = "helpers of tests fail by panicking, as the tests do"
 )]
 
+mod access;
 mod audit;
 mod deploy;
 mod durable;
 mod files;
 mod forms;
 mod hostile;
+mod matrix;
+mod policies;
 mod restart;
+mod revoked;
 mod stop;
 mod stranger;
 mod stream;
@@ -27,6 +31,19 @@ const BINARY: &str = env!("CARGO_BIN_EXE_caxton-under-test");
 /// A node that keeps nothing, its home, and its operator.
 fn node() -> Result<(Home, NodeProcess, Operator)> {
     let home = Home::new(BINARY)?;
+    let node = home.start_node(&["--ephemeral"])?;
+    let operator = Operator {
+        client: home.client()?,
+    };
+    Ok((home, node, operator))
+}
+
+/// The same, where deployments need not be signed: tests of rights say what they want in the API's own words.
+fn unsigned_node() -> Result<(Home, NodeProcess, Operator)> {
+    let mut home = Home::new(BINARY)?;
+    let config = home.path().join("node.yaml");
+    std::fs::write(&config, "security:\n  require_signed_deployment: false\n")?;
+    home.set("CAXTON_CONFIG", config.to_str().context("no text")?);
     let node = home.start_node(&["--ephemeral"])?;
     let operator = Operator {
         client: home.client()?,
