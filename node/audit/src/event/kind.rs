@@ -137,8 +137,8 @@ kinds! {
     OperatorUpdated = "administration.operator_updated" in Administration, "An operator was made, or has other roles.";
     OperatorRevoked = "administration.operator_revoked" in Administration, "An operator's authority was taken back.";
     OperatorRestored = "administration.operator_restored" in Administration, "An operator's authority was given back.";
-    KeyCreated = "administration.key_created" in Administration, "A key to the API was made.";
-    KeyRevoked = "administration.key_revoked" in Administration, "A key to the API was taken back.";
+    KeyCreated = "administration.key_created" in Administration, "A key of an operator was made or added: to the API, or to deploy with.";
+    KeyRevoked = "administration.key_revoked" in Administration, "A key of an operator was taken back.";
     TokenRevoked = "administration.token_revoked" in Administration, "A capability token was taken back.";
     TenantUpdated = "administration.tenant_updated" in Administration, "A tenant was made, or has another quota.";
     TenantBlocked = "administration.tenant_blocked" in Administration, "A tenant may do nothing.";
