@@ -1,7 +1,9 @@
 //! This node's audit log, running: one thread gathers events into batches, writes and flushes them, and only then are they
 //! acknowledged. What cannot be audited is not done: who records waits, and an error is a refusal.
 //!
-//! What an event is, how it lies on disk and how it is verified is `caxton_audit`'s affair.
+//! `export` hands the log on to a receiver elsewhere. What an event is, how it lies on disk and how it is verified is `caxton_audit`'s affair.
+
+pub(crate) mod export;
 
 use std::{
     fmt, fs, io,
@@ -10,17 +12,22 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use caxton_actors::ports::unix_ms;
 use caxton_audit::{
-    AppendError, AuditKey, Event, EventType, Flood, KeyKind, Log, OpenLogError, Opened, Origin,
-    Repair, SignedCheckpoint, Timestamp, VerifierKey,
+    AuditKey, Event, EventType, KeyKind, Log, OpenLogError, Opened, Origin, RecordError, Recorder,
+    Reopen, SignedCheckpoint, Timestamp, VerifierKey, export::Form,
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::{environment::Environment, identity::write_file};
+use crate::{
+    config::{self, ExportForm},
+    environment::Environment,
+    identity::write_file,
+};
+use export::{Exporter, StartExportError};
 
 /// The folder of the log in the node's data, and the key that signs its checkpoints: apart from the node's own.
 const FOLDER: &str = "audit";
@@ -35,6 +42,11 @@ const BATCH_MAX: usize = 200;
 const FLOOD_WINDOW: Duration = Duration::from_secs(60);
 /// How often it is looked whether such a window has ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after the start old text is first erased, and how often then. While that lasts, some seconds for a large log, who
+/// records waits.
+const ERASE_AFTER: Duration = Duration::from_secs(60 * 60);
+const ERASE_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The log cannot be used, so the node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -140,11 +152,13 @@ impl Audit {
             verifier: log.verifier(),
             ended,
         });
+        let window_ms = i64::try_from(FLOOD_WINDOW.as_millis()).unwrap_or(i64::MAX);
+        let moment = (now(environment), window_ms);
+        let reopen: Reopen = Box::new(move || Ok(home.open()?));
         let writer = Writer {
-            node: node.to_owned(),
-            home,
-            log: Some(log),
-            flood: Flood::new(i64::try_from(FLOOD_WINDOW.as_millis()).unwrap_or(i64::MAX)),
+            recorder: Recorder::new(node, (log, &opened), moment, reopen),
+            begun: Environment::instant(),
+            erase_at: ERASE_AFTER,
             checkpoint,
             environment: Arc::clone(environment),
         };
@@ -155,9 +169,6 @@ impl Audit {
                 drop(ending);
             })
             .map_err(|_no_thread| Unaudited::Closed)?;
-        if let Some(event) = repaired(&opened, node, now(environment)) {
-            audit.record(event).await?;
-        }
         let kind = EventType::NodeStarted;
         let started = Event::new(now(environment), kind, node, "start", "node");
         audit.record(started).await?;
@@ -197,6 +208,29 @@ impl Audit {
         &self.folder
     }
 
+    /// Who hands this log on to the receiver of the configuration.
+    ///
+    /// # Errors
+    /// The receiver's CA cannot be read.
+    pub(crate) fn exporter(
+        &self,
+        data: &Path,
+        to: &config::Export,
+    ) -> Result<Exporter, StartExportError> {
+        Ok(Exporter {
+            folder: self.folder.clone(),
+            position: data.join(export::POSITION),
+            origin: self.checkpoint().checkpoint().origin.clone(),
+            form: match to.format {
+                ExportForm::Syslog => Form::Line,
+                ExportForm::Ndjson => Form::Ndjson,
+                ExportForm::Ocsf => Form::Ocsf,
+            },
+            receiver: export::Receiver::new(&to.address, &to.ca)?,
+            checkpoint: self.checkpoint.clone(),
+        })
+    }
+
     /// Writes what waits and ends; what is recorded later is refused.
     pub(crate) async fn close(&self) {
         let _closed_already = self.orders.send(Order::Close);
@@ -207,25 +241,6 @@ impl Audit {
 
 fn now(environment: &Environment) -> Timestamp {
     Timestamp::from_millis(i64::try_from(unix_ms(environment.now())).unwrap_or(i64::MAX))
-}
-
-fn repaired(opened: &Opened, node: &str, now: Timestamp) -> Option<Event> {
-    let what = match opened.repair.as_ref()? {
-        Repair::TakenOff { bytes, kept_as } => {
-            format!(
-                "{bytes} bytes that were never acknowledged were taken off: {}",
-                kept_as.display()
-            )
-        }
-        Repair::Completed { lines } => {
-            format!("the checkpoint over the last {lines} events was completed")
-        }
-        Repair::Tree => "the tree was made again from the events".to_owned(),
-    };
-    tracing::warn!(what, "the audit log was repaired");
-    let kind = EventType::AuditRepaired;
-    let event = Event::new(now, kind, node, "repair", "audit");
-    Some(event.ended(caxton_audit::Ending::Success, &what))
 }
 
 /// Where the log lies and by which key it is signed.
@@ -270,20 +285,24 @@ impl Home {
         );
         let key = AuditKey::from_text(text.trim())
             .map_err(|_bad| StartAuditError::BadKey(self.key.clone()))?;
-        Log::open(&self.folder, &self.origin, key).map_err(|source| StartAuditError::Open {
+        let opened = Log::open(&self.folder, &self.origin, key);
+        let (log, opened) = opened.map_err(|source| StartAuditError::Open {
             folder: self.folder.clone(),
             source,
-        })
+        })?;
+        if let Some(repair) = &opened.repair {
+            tracing::warn!(%repair, "the audit log was repaired");
+        }
+        Ok((log, opened))
     }
 }
 
 /// The thread.
 struct Writer {
-    node: String,
-    home: Home,
-    /// None after a flush that failed, until it could be opened anew.
-    log: Option<Log>,
-    flood: Flood,
+    recorder: Recorder,
+    /// By a clock that nobody sets.
+    begun: Instant,
+    erase_at: Duration,
     checkpoint: watch::Sender<Arc<SignedCheckpoint>>,
     environment: Arc<Environment>,
 }
@@ -313,17 +332,19 @@ impl Writer {
             } else {
                 Timestamp::from_millis(i64::MAX)
             };
-            let written = self.write(&events);
+            let written = self.recorder.write(moment, &events);
+            let written = self.said(written, "what was to be done is refused");
             for done in waiting {
                 let _nobody_waits = done.send(written);
             }
-            let mut counted = self.flood.summaries(until, &self.node);
-            for event in &mut counted {
-                event.timestamp = moment;
-            }
-            // As many as there are sources: more than one batch may have.
-            for some in counted.chunks(BATCH_MAX) {
-                let _told_in_the_log_of_the_node = self.write(some);
+            let told = self.recorder.tell_counts(moment, until);
+            let kept = match is_open {
+                true => "refusals stay counted until it can be written",
+                false => "refusals that were counted are not told",
+            };
+            let _said = self.said(told, kept);
+            if is_open {
+                self.erase(moment);
             }
         }
     }
@@ -334,43 +355,50 @@ impl Writer {
             return false;
         };
         // One of a flood is counted; its number is told when the window ends. It is a refusal, so nothing is done.
-        if self.flood.admit(&event) {
+        if self.recorder.admit(&event) {
             events.push(*event);
         }
         waiting.push(done);
         true
     }
 
-    fn write(&mut self, events: &[Event]) -> Result<(), Unaudited> {
-        if events.is_empty() {
-            return Ok(());
+    /// Erases text past its age, once a day.
+    fn erase(&mut self, moment: Timestamp) {
+        let uptime = Environment::instant().duration_since(self.begun);
+        if uptime < self.erase_at {
+            return;
         }
-        if self.log.is_none() {
-            self.log = match self.home.open() {
-                Ok((log, _opened)) => Some(log),
-                Err(error) => {
-                    tracing::error!(error = %error, "the audit log cannot be opened: nothing is done until it can");
-                    return Err(Unaudited::Unwritable);
-                }
-            };
-        }
-        let Some(log) = &mut self.log else {
-            return Err(Unaudited::Unwritable);
-        };
-        match log.append(events) {
-            Ok(_appended) => {
-                self.checkpoint
-                    .send_replace(Arc::new(log.checkpoint().clone()));
-                Ok(())
+        self.erase_at = uptime + ERASE_EVERY;
+        let uptime_ms = i64::try_from(uptime.as_millis()).unwrap_or(i64::MAX);
+        let erased = self.recorder.expire(moment, uptime_ms);
+        match &erased {
+            Ok(Some(done)) => {
+                tracing::info!(lines = done.lines, "old text was erased from the audit log")
             }
-            Err(error) => {
-                tracing::error!(error = %error, source = ?std::error::Error::source(&error).map(ToString::to_string), "the audit log was not written: what was to be done is refused");
-                if matches!(error, AppendError::Unknown(_) | AppendError::Poisoned) {
-                    self.log = None;
-                }
-                Err(Unaudited::Unwritable)
-            }
+            Ok(None) => tracing::warn!(
+                "no old text was erased from the audit log: the node was off for more than a day, or its clock is wrong; the next start erases"
+            ),
+            Err(_said_below) => {}
         }
+        let _said = self.said(erased.map(drop), "old text stays until it can be erased");
+    }
+
+    /// Shows the newest head, and says in the log of the node what the audit log did not take.
+    fn said(&self, written: Result<(), RecordError>, so: &'static str) -> Result<(), Unaudited> {
+        if let Some(newest) = self.recorder.checkpoint() {
+            self.checkpoint.send_if_modified(|shown| {
+                let is_newer = **shown != *newest;
+                if is_newer {
+                    *shown = Arc::new(newest.clone());
+                }
+                is_newer
+            });
+        }
+        written.map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, ?source, so, "the audit log cannot be written");
+            Unaudited::Unwritable
+        })
     }
 }
 

@@ -75,6 +75,10 @@ impl Node {
             id: &identity.spiffe_id,
         };
         let audit = Audit::start(&folder, &owner, &environment).await?;
+        let exporter = match &config.audit_export {
+            Some(to) => Some(audit.exporter(&folder, to)?),
+            None => None,
+        };
         let issuer = Arc::new(TokenIssuer::open(
             &folder,
             &identity.spiffe_id,
@@ -210,6 +214,9 @@ impl Node {
             Arc::clone(&app.freed),
             app.stop.clone(),
         ));
+        if let Some(exporter) = exporter {
+            app.tasks.spawn(exporter.run(app.stop.clone()));
+        }
         app.tasks.spawn(cluster::attend::attend(Arc::clone(&app)));
         app.tasks.spawn(access::keeper::follow(Arc::clone(&app)));
         phase.send_replace(Phase::Ready);

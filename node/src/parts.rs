@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     access::keeper::{Ground, KeepError, Keeper, Writer},
-    audit::StartAuditError,
+    audit::{StartAuditError, export::StartExportError},
     cluster::{
         home::Membership,
         joining::{self, JoinClusterError},
@@ -83,6 +83,9 @@ pub enum StartNodeError {
     /// What happens cannot be audited.
     #[error(transparent)]
     Audit(#[from] StartAuditError),
+    /// The audit log cannot be handed on.
+    #[error(transparent)]
+    Export(#[from] StartExportError),
     /// The authority of a development node cannot be made.
     #[error(transparent)]
     Found(#[from] CaError),

@@ -223,6 +223,55 @@ async fn what_the_audit_log_does_not_take_is_not_done_until_it_takes_events_agai
     let key = home.path().join("audit.pub");
     head(&home, &key)?;
     verify(&home, &seen, &key, &["--growing"])?.expect(0)?;
+    Ok(())
+}
+
+#[test]
+fn what_was_done_is_told_beside_the_decision_and_what_changed_nothing_is_not() -> Result<()> {
+    let home = Home::new(BINARY)?;
+    let node = home.start_node(&[])?;
+    for words in [
+        &["agent", "deploy", "demo:ping"][..],
+        &["agent", "deploy", "demo:ping"],
+        &["agent", "freeze", "--all", "--yes"],
+        &["agent", "freeze", "--all", "--yes"],
+        &["agent", "freeze", "--undo"],
+        &["agent", "remove", "ping", "--yes"],
+    ] {
+        home.run(words)?.expect(0)?;
+    }
+    let found = events(&home)?;
+    let done = |event: &&Value| !field(event, "event_type").starts_with("authorization.");
+    let done: Vec<&Value> = found.iter().filter(done).collect();
+    let kinds: Vec<&str> = done
+        .iter()
+        .map(|event| field(event, "event_type"))
+        .collect();
+    let expected = [
+        "administration.node_started",
+        "agent.deployed",
+        "administration.frozen",
+        "administration.unfrozen",
+        "agent.removed",
+    ];
+    ensure!(kinds == expected, "{kinds:?}");
+    let line = |at: usize| serde_json::from_str::<Value>(field(done[at], "line"));
+    let (deployed, frozen) = (line(1)?, line(2)?);
+    ensure!(
+        deployed["resource"] == "default/ping" && deployed["actor"] == "operator:admin",
+        "{deployed}"
+    );
+    ensure!(
+        deployed["outcome"]["result"] == "success" && deployed["context"]["tenant"] == "default"
+    );
+    ensure!(deployed["outcome"]["reason"] == "version 1", "{deployed}");
+    let credential = field(&frozen["context"], "credential_id");
+    ensure!(credential.starts_with("key_"), "{frozen}");
+    let epoch = field(&frozen["outcome"], "reason").strip_prefix("epoch ");
+    ensure!(
+        epoch.is_some_and(|epoch| epoch.parse::<u64>().is_ok()),
+        "{frozen}"
+    );
     ensure!(node.stop()?.success());
     Ok(())
 }

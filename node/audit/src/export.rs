@@ -3,3 +3,90 @@
 pub mod ndjson;
 pub mod ocsf;
 pub mod syslog;
+
+use crate::{
+    checkpoint::Origin,
+    event::Event,
+    reader::Record,
+    segment::{Line, SegmentError},
+};
+
+/// What the message of an exported line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The stored line.
+    Line,
+    /// An object with the stored line, its place and its leaf.
+    Ndjson,
+    /// An OCSF document.
+    Ocsf,
+}
+
+/// A line of the log as it travels to a receiver of syslog over TLS: RFC 5424, with its length before it. A line that says
+/// no event, because its text was erased or a later version wrote it, has no document; in that form it comes as a message of
+/// its own.
+///
+/// # Errors
+/// What is stored is no text.
+pub fn framed(form: Form, origin: &Origin, record: &Record) -> Result<Vec<u8>, SegmentError> {
+    let event = match &record.line {
+        Line::Text(bytes) => Event::from_line(bytes).ok(),
+        Line::Erased { .. } => None,
+    };
+    let Some(event) = event else {
+        return Ok(syslog::frame(&syslog::without_event(origin, record)));
+    };
+    let body = match form {
+        Form::Line => event.to_line(),
+        Form::Ndjson => ndjson::Exported::of(record)?.to_json(),
+        Form::Ocsf => ocsf::Document::new(origin, record.sequence, &event).to_json(),
+    };
+    let message = syslog::with_body(origin, record.sequence, &event, &body);
+    Ok(syslog::frame(&message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventType, Hash, Timestamp};
+
+    fn framed_text(form: Form, line: Line) -> String {
+        let origin = "caxton.test/node/node-1/audit".parse().unwrap();
+        let record = Record { sequence: 7, line };
+        String::from_utf8(framed(form, &origin, &record).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_form_says_the_place_of_its_line_and_has_its_length_before_it() {
+        let kind = EventType::AgentDeployed;
+        let event = Event::new(Timestamp::from_millis(0), kind, "ada", "deploy", "acme/é");
+        let lines = [
+            Line::Text(event.to_line().into_bytes()),
+            Line::Text(b"{\"of\":\"a later version\"}".to_vec()),
+            Line::Erased {
+                leaf: Hash([7; 32]),
+                run: 9,
+            },
+        ];
+        for line in lines {
+            for form in [Form::Line, Form::Ndjson, Form::Ocsf] {
+                let text = framed_text(form, line.clone());
+                let (length, message) = text.split_once(' ').unwrap();
+                assert_eq!(length.parse(), Ok(message.len()));
+                let leaf = format!("sequence=\"7\" leaf=\"{}\"", line.leaf());
+                assert!(message.contains(&leaf), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_says_no_event_says_why() {
+        let erased = Line::Erased {
+            leaf: Hash([7; 32]),
+            run: 9,
+        };
+        assert!(framed_text(Form::Ocsf, erased).ends_with(" erased_by=\"9\"]"));
+        let later = Line::Text(b"{\"of\":\"a later version\"}".to_vec());
+        assert!(framed_text(Form::Ocsf, later).ends_with("] {\"of\":\"a later version\"}"));
+    }
+}

@@ -30,6 +30,8 @@ struct Count {
 pub struct Flood {
     window_ms: i64,
     counts: HashMap<Source, Count>,
+    /// What [`Flood::summaries`] gave last, and that is not known to be told.
+    untold: Vec<Source>,
 }
 
 impl Flood {
@@ -39,6 +41,7 @@ impl Flood {
         Self {
             window_ms: window_ms.max(1),
             counts: HashMap::new(),
+            untold: Vec::new(),
         }
     }
 
@@ -64,24 +67,43 @@ impl Flood {
         false
     }
 
-    /// The events that tell what was counted in windows that have ended. To be called each second, and with the last
-    /// moment there is when the log is closed.
-    pub fn summaries(&mut self, now: Timestamp, node: &str) -> Vec<Event> {
-        let ended = |count: &Count| {
+    /// An event that was to be written was not: it is counted with those that follow it.
+    pub fn unwritten(&mut self, event: &Event) {
+        let source = self.source(event);
+        if event.outcome.result != Ending::Success
+            && let Some(count) = self.counts.get_mut(&source)
+        {
+            count.suppressed += 1;
+        }
+    }
+
+    /// The events that tell what was counted in windows that have ended, `most` at a time. It stays counted until it is
+    /// [`told`](Flood::told). To be called each second, and with the last moment there is when the log is closed.
+    pub fn summaries(&mut self, now: Timestamp, node: &str, most: usize) -> Vec<Event> {
+        let window_ms = self.window_ms;
+        let is_over = |count: &Count| {
             // A clock that was set back ends a window too, or it might never end.
             let passed = now.as_millis() - count.since_ms;
-            passed >= self.window_ms || passed < 0
+            passed >= window_ms || passed < 0
         };
-        let mut told = Vec::new();
-        self.counts.retain(|source, count| {
-            let over = ended(count);
-            if over && count.suppressed > 0 {
-                told.push(summary(source, count.suppressed, now, node));
-            }
-            !over
-        });
-        told.sort_by(|a, b| (&a.action, &a.resource).cmp(&(&b.action, &b.resource)));
+        self.counts
+            .retain(|_, count| count.suppressed > 0 || !is_over(count));
+        let over = self.counts.iter().filter(|(_, count)| is_over(count));
+        let over = over.map(|(source, count)| (source.clone(), count.suppressed));
+        let over: Vec<(Source, u64)> = over.take(most).collect();
+        let told = over
+            .iter()
+            .map(|(source, suppressed)| summary(source, *suppressed, now, node));
+        let told = told.collect();
+        self.untold = over.into_iter().map(|(source, _)| source).collect();
         told
+    }
+
+    /// What [`Flood::summaries`] gave last is in the log: those windows are over. Nothing may be admitted in between.
+    pub fn told(&mut self) {
+        for source in self.untold.drain(..) {
+            self.counts.remove(&source);
+        }
     }
 
     fn source(&self, event: &Event) -> Source {
@@ -171,8 +193,13 @@ mod tests {
             .filter(|n| flood.admit(&refusal(*n, "eve", &format!("192.0.2.{}", n % 250))))
             .count();
         assert_eq!(written, 1);
-        assert!(flood.summaries(Timestamp::from_millis(900), "n").is_empty());
-        let told = flood.summaries(Timestamp::from_millis(1_000), "n");
+        assert!(
+            flood
+                .summaries(Timestamp::from_millis(900), "n", 9)
+                .is_empty()
+        );
+        let told = flood.summaries(Timestamp::from_millis(1_000), "n", 9);
+        flood.told();
         assert_eq!(told.len(), 1);
         assert_eq!(
             told[0].outcome.reason.as_ref().unwrap().as_str(),
@@ -210,7 +237,8 @@ mod tests {
             .count();
         assert_eq!(written, SOURCES_MAX + 1);
         assert_eq!(flood.counts.len(), SOURCES_MAX + 1);
-        let told = flood.summaries(Timestamp::from_millis(5_000), "n");
+        let told = flood.summaries(Timestamp::from_millis(5_000), "n", 9);
+        flood.told();
         assert_eq!(told.len(), 1);
         assert!(
             told[0]
@@ -229,7 +257,29 @@ mod tests {
         let mut flood = Flood::new(1_000);
         assert!(flood.admit(&refusal(50_000, "eve", "")));
         assert!(!flood.admit(&refusal(10, "eve", "")));
-        assert_eq!(flood.summaries(Timestamp::from_millis(20), "n").len(), 1);
+        assert_eq!(flood.summaries(Timestamp::from_millis(20), "n", 9).len(), 1);
+        flood.told();
         assert!(flood.admit(&refusal(30, "eve", "")));
+    }
+
+    #[test]
+    fn counts_are_told_some_at_a_time_and_each_once() {
+        let mut flood = Flood::new(1_000);
+        for n in 0..10 {
+            let actor = (n % 5).to_string();
+            let _first = flood.admit(&refusal(0, &actor, ""));
+        }
+        let mut actors = Vec::new();
+        loop {
+            let some = flood.summaries(Timestamp::from_millis(1_000), "n", 2);
+            if some.is_empty() {
+                break;
+            }
+            assert!(some.len() <= 2);
+            actors.extend(some.iter().map(|event| event.actor.to_string()));
+            flood.told();
+        }
+        actors.sort();
+        assert_eq!(actors, ["0", "1", "2", "3", "4"]);
     }
 }

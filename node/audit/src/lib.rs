@@ -18,6 +18,7 @@
 //! - `log`: [`Log`], appending, opening after a crash, erasing old text
 //! - `verify`: [`verify()`] and [`verify_export`], and what they find
 //! - `export`: NDJSON, OCSF and syslog; `flood`: [`Flood`], refusals without end
+//! - `recorder`: [`Recorder`], a log that goes on after its disk failed, and tells what it owes
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ mod log;
 mod merkle;
 mod note;
 mod reader;
+mod recorder;
 mod segment;
 mod verify;
 mod walk;
@@ -59,6 +61,7 @@ pub use note::{
     KEY_NAME_BYTES_MAX, NOTE_BYTES_MAX, Note, NoteError, NoteSignature, SIGNATURES_MAX, is_key_name,
 };
 pub use reader::{ReadLogError, Reader, Record};
+pub use recorder::{Reason, RecordError, Recorder, Reopen, may_erase};
 pub use segment::{Line, Lines, SegmentError};
 pub use verify::{
     Finding, Report, Standing, Terms, VerifyExportError, What, verify, verify_export,

@@ -336,4 +336,4 @@ fn read_node(tree: &AppendFile, at: u64) -> io::Result<Hash> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -62,6 +62,17 @@ pub(crate) enum KeepError {
     Damaged(#[source] serde_json::Error),
 }
 
+/// A change that was made, or that changed nothing.
+#[derive(Debug)]
+pub(crate) struct Changed<T> {
+    /// What the change answered.
+    pub(crate) answer: T,
+    /// Where it counts.
+    pub(crate) reached: Reached,
+    /// The epoch that it began; none where nothing was changed.
+    pub(crate) epoch: Option<u64>,
+}
+
 /// Who writes the document.
 #[derive(Clone)]
 pub(crate) enum Writer {
@@ -175,7 +186,7 @@ impl Keeper {
         &self,
         by: &Name,
         change: impl FnOnce(&mut Access) -> Result<T, ChangeError>,
-    ) -> Result<(T, Reached), KeepError> {
+    ) -> Result<Changed<T>, KeepError> {
         if let Writer::Elsewhere = self.writer {
             return Err(KeepError::Elsewhere("the node that is the CA".to_owned()));
         }
@@ -184,14 +195,19 @@ impl Keeper {
         let mut next = Access::clone(&before.access);
         let answer = change(&mut next)?;
         if next == *before.access {
-            return Ok((answer, Reached::default()));
+            let reached = Reached::default();
+            return Ok(Changed {
+                answer,
+                reached,
+                epoch: None,
+            });
         }
         next.epoch = unix_ms(self.ground.environment.now()).max(before.access.epoch + 1);
         let engine = match next.policies == before.access.policies {
             true => Arc::clone(&before.engine),
             false => self.tried(by, &next).await?,
         };
-        let bytes = next.encode();
+        let (bytes, epoch) = (next.encode(), Some(next.epoch));
         self.ground.store.meta_put(ROW, bytes.clone()).await?;
         let next = in_force(&self.ground, next, engine, None);
         self.put_in_force(next).await?;
@@ -199,7 +215,11 @@ impl Keeper {
             Writer::Ca(ca) => ca.say_access(bytes).await?,
             Writer::Alone | Writer::Elsewhere => Reached::default(),
         };
-        Ok((answer, reached))
+        Ok(Changed {
+            answer,
+            reached,
+            epoch,
+        })
     }
 
     /// Looks at policies as if they were in force.

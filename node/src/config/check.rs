@@ -13,8 +13,8 @@ use super::{
     limits,
     resolve::{Origin, Resolver},
     sections::{
-        Agents, ApiSettings, Compile, Log, MeshSettings, Messages, Metrics, Mode, NodeSettings,
-        Security, Seeds, Store, TlsSettings, Top, Trace,
+        Agents, ApiSettings, AuditExport, Compile, ExportForm, Log, MeshSettings, Messages,
+        Metrics, Mode, NodeSettings, Security, Seeds, Store, TlsSettings, Top, Trace,
     },
 };
 
@@ -49,8 +49,22 @@ pub struct Config {
     pub store: Store,
     /// The record of what messages did.
     pub trace: Trace,
+    /// Who is handed the audit log; nobody without.
+    pub audit_export: Option<Export>,
     /// Figures for monitoring.
     pub metrics: Metrics,
+}
+
+/// A receiver of the audit log: syslog over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Export {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// PEM file with the CA of its certificate.
+    pub ca: PathBuf,
+    /// What the messages are.
+    pub format: ExportForm,
 }
 
 /// Who the node is and where its data lies.
@@ -142,6 +156,7 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
     let compile = Compile::read(from);
     let store = Store::read(from);
     let trace = Trace::read(from);
+    let audit_export = AuditExport::read(from);
     let metrics = Metrics::read(from);
 
     // Everything was read before the first `?`, so that one run reports all that is wrong.
@@ -158,6 +173,7 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
     if let Some(security) = &security {
         check_security(from, security);
     }
+    let audit_export = audit_export.map(|export| check_export(from, export));
     let node = node.and_then(|node| check_node(from, node));
     Some(Config {
         node: node?,
@@ -172,6 +188,7 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
         compile: compile?,
         store: store?,
         trace: trace?,
+        audit_export: audit_export?,
         metrics: metrics?,
     })
 }
@@ -226,6 +243,32 @@ fn check_tls(from: &mut Resolver<'_>, tls: TlsSettings) -> Option<Tls> {
         &["api.tls.certificate", "api.tls.key", "api.tls.ca"],
         format!("`{missing}` is missing"),
         "`api.tls.certificate` and `api.tls.key` are PEM files that belong together: give both",
+    );
+    None
+}
+
+/// One receiver and the CA of its certificate come together or not at all.
+fn check_export(from: &mut Resolver<'_>, export: AuditExport) -> Option<Export> {
+    let AuditExport {
+        address,
+        ca,
+        format,
+    } = export;
+    match (address.0.as_slice(), ca) {
+        ([], None) => return None,
+        ([address], Some(ca)) => {
+            return Some(Export {
+                address: address.clone(),
+                ca,
+                format,
+            });
+        }
+        ([], Some(_)) | ([_, ..], _) => {}
+    }
+    from.contradiction(
+        &["audit.export.address", "audit.export.ca"],
+        "`audit.export.address` is one receiver, and `audit.export.ca` the CA of its certificate",
+        "give both, or neither",
     );
     None
 }

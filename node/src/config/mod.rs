@@ -43,13 +43,13 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Api, Config, Mesh, Node, Tls};
+pub use check::{Api, Config, Export, Mesh, Node, Tls};
 pub use load::{ConfigError, Flags, Loaded, load, load_from_system, validate};
 pub use problem::{Place, Problem};
 pub use resolve::{Origin, Setting};
 pub use sections::{
-    Agents, AgentsMax, Compile, Log, LogFormat, LogLevel, Messages, Metrics, Mode, ParseSeedsError,
-    Security, Seeds, Store, Trace,
+    Agents, AgentsMax, Compile, ExportForm, Log, LogFormat, LogLevel, Messages, Metrics, Mode,
+    ParseSeedsError, Security, Seeds, Store, Trace,
 };
 
 /// The example file: every setting, explained, at its default. `caxton config example` prints it.

@@ -326,6 +326,27 @@ section! {
     }
 }
 
+words! {
+    /// What the messages to a receiver of the audit log are.
+    enum ExportForm {
+        /// The stored line.
+        Syslog = "syslog",
+        /// An object with the stored line, its place and its hash.
+        Ndjson = "ndjson",
+        /// An OCSF document.
+        Ocsf = "ocsf",
+    }
+}
+
+section! {
+    /// The section `audit.export` as it is written.
+    pub(super) struct AuditExport in "audit.export." {
+        address: Seeds = "", parsed;
+        ca: Option<PathBuf> = "", path;
+        format: ExportForm = "syslog", word;
+    }
+}
+
 section! {
     /// Figures for monitoring.
     pub struct Metrics in "metrics." {
@@ -349,6 +370,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
         Compile::KEYS,
         Store::KEYS,
         Trace::KEYS,
+        AuditExport::KEYS,
         Metrics::KEYS,
     ];
     all.into_iter().flatten().copied()

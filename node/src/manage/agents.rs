@@ -11,6 +11,7 @@ use caxton_api::{
     paths,
     types::{Agent, Deployed, Page, Problem, Rollback},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{
     Address, PolicyAction, PolicyContext, PolicyRequest, PolicyResource, ResourceId, TenantId,
 };
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     convert::{self, Statuses},
-    deploy::deployed,
+    deploy::{deployed, tell},
     extract::{AgentAt, Asked, Caller, Given, NoQuery, name, shown},
     page::{limit, page},
     plane::{Permitted, Plane, Shared},
@@ -182,6 +183,7 @@ pub(super) async fn roll_back_agent(
     let node = plane.agent(&caller, PolicyAction::Deploy, &address).await?;
     let done = node.tree.registry.rollback(address, wish.version).await;
     let plan = done.map_err(|error| unknown(&node, error))?;
+    tell(&node, &caller, &plan).await;
     Ok(Json(deployed(&node, plan, false, begun)))
 }
 
@@ -202,6 +204,8 @@ pub(super) async fn remove_agent(
     let record = removed.map_err(|error| unknown(&node, error))?;
     node.logs.forget(record.id);
     node.freed.notify_one();
+    let words = format!("was version {}", record.current);
+    node.told(&caller, EventType::AgentRemoved, &words).await;
     Ok(Json(Agent {
         sequence: record.sequence,
         ..before

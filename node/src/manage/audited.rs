@@ -45,6 +45,24 @@ pub(super) fn decision(
         Ok(_) => EventType::AuthorizationAllow,
         Err(_) => EventType::AuthorizationDeny,
     };
+    let mut event = done(caller, (wish, kind), node, now);
+    event.context.rule = decided.as_ref().ok().map(|rule| Text::escape(rule));
+    match decided {
+        Ok(_) => event,
+        Err(refusal) => {
+            event.severity = Severity::Low;
+            event.ended(Ending::Denied, &refusal.told())
+        }
+    }
+}
+
+/// That somebody did what they asked for, and were permitted.
+pub(super) fn done(
+    caller: &Caller,
+    (wish, kind): (&Wish, EventType),
+    node: &Name,
+    now: SystemTime,
+) -> Event {
     let action = format!("{} {}", wish.action, caller.stranger.operation);
     let (actor, resource) = (caller.principal.to_string(), resource(&wish.resource));
     let mut event = Event::new(moment(now), kind, &actor, &action, &resource);
@@ -53,16 +71,9 @@ pub(super) fn decision(
         tenant: (wish.resource)
             .tenant()
             .map(|tenant| Text::escape(tenant.as_str())),
-        rule: decided.as_ref().ok().map(|rule| Text::escape(rule)),
         ..context(&caller.stranger, node)
     };
-    match decided {
-        Ok(_) => event,
-        Err(refusal) => {
-            event.severity = Severity::Low;
-            event.ended(Ending::Denied, &refusal.told())
-        }
-    }
+    event
 }
 
 /// The name of what something was to be done to.

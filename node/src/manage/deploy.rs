@@ -12,6 +12,7 @@ use caxton_api::{
     codes, paths,
     types::{Deployed, Deployment, Problem},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{Address, Grant, Name, PolicyAction};
 use tokio::time::Instant;
 
@@ -68,6 +69,9 @@ pub(super) async fn deploy_agent(
     within_quota(&node, &deployment)?;
     let plan = node.tree.registry.deploy(deployment, dry_run).await?;
     node.freed.notify_one(); // An old version may have fallen out.
+    if !dry_run {
+        tell(&node, &caller, &plan).await;
+    }
     let made = plan.outcome == Outcome::Created && !dry_run;
     let status = if made {
         StatusCode::CREATED
@@ -103,6 +107,17 @@ fn within_quota(node: &Permitted<'_>, deployment: &registry::Deployment) -> Answ
         (_, Some(most)) if bytes > most => refused("bytes of memory limits", most),
         _ => Ok(()),
     }
+}
+
+/// Tells the audit log what a plan that was carried out came to.
+pub(super) async fn tell(node: &Permitted<'_>, caller: &Caller, plan: &Plan) {
+    let kind = match plan.outcome {
+        Outcome::Created => EventType::AgentDeployed,
+        Outcome::Updated => EventType::AgentUpdated,
+        Outcome::Unchanged => return,
+    };
+    let words = format!("version {}", plan.record.current);
+    node.told(caller, kind, &words).await;
 }
 
 /// A version that asks for more than the one in use is to be asked for in so many words.

@@ -12,6 +12,7 @@
 //! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
 //! grammar ..... what the document says of single values
 //! audited ..... what the audit log is told of requests
+//! deeds ....... what was done, told to it beside the decision
 //! access ...... operators, keys, tenants, policies, revocations, the emergency stop
 //! agents, audit, programs, messages, traces, dead_letters, nodes, actors, logs, health, metrics: the routes
 //! ```
@@ -31,6 +32,7 @@ mod authority;
 mod cluster;
 mod convert;
 mod dead_letters;
+mod deeds;
 mod deploy;
 mod extract;
 mod fold;

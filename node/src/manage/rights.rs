@@ -31,10 +31,10 @@ pub(super) async fn rights(
     };
     let grants: Vec<Grant> = asked.iter().map(grant).collect::<Answer<_>>()?;
     for grant in &grants {
-        if !plane.may(caller, &wish(grant)) {
-            let detail =
-                format!("right `{grant}`: an agent is given nothing that its deployer may not do");
-            return Err(Failure::new(codes::FORBIDDEN, detail));
+        let wish = wish(grant);
+        if !plane.may(caller, &wish) {
+            let refused = plane.refuse(caller, &wish, Refusal::Beyond).await;
+            return Err(refused.findings(vec![format!("right `{grant}`")]));
         }
     }
     let mut texts: Vec<String> = grants.iter().map(ToString::to_string).collect();

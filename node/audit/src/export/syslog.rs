@@ -10,6 +10,8 @@ use crate::{
     checkpoint::Origin,
     event::{Ending, Event, Severity},
     merkle::leaf_hash,
+    reader::Record,
+    segment::Line,
 };
 
 /// Facility 13, log audit (RFC 5424, table 1).
@@ -33,6 +35,12 @@ fn severity(event: &Event) -> u8 {
 /// One message. `origin` names the log, and its node is the host.
 #[must_use]
 pub fn message(origin: &Origin, sequence: u64, event: &Event) -> String {
+    with_body(origin, sequence, event, &event.to_line())
+}
+
+/// The same with another form of the event as its message. The leaf is that of the stored line in any case.
+#[must_use]
+pub fn with_body(origin: &Origin, sequence: u64, event: &Event, body: &str) -> String {
     let line = event.to_line();
     let priority = FACILITY * 8 + severity(event);
     let mut made = format!(
@@ -48,11 +56,39 @@ pub fn message(origin: &Origin, sequence: u64, event: &Event) -> String {
         "[caxton@{ENTERPRISE} origin=\"{}\" sequence=\"{sequence}\" leaf=\"{leaf}\"] ",
         value(origin.as_str())
     );
-    if !line.is_ascii() {
+    push_body(&mut made, body);
+    made
+}
+
+/// A message for a line that says no event: one whose text was erased, or that a later version wrote.
+#[must_use]
+pub fn without_event(origin: &Origin, record: &Record) -> String {
+    let mut made = format!(
+        "<{}>1 - {} caxton - - [caxton@{ENTERPRISE} origin=\"{}\" sequence=\"{}\" leaf=\"{}\"",
+        FACILITY * 8 + 5,
+        host(origin.node()),
+        value(origin.as_str()),
+        record.sequence,
+        record.line.leaf()
+    );
+    match &record.line {
+        // Writing to a string does not fail.
+        Line::Erased { run, .. } => {
+            let _ = write!(made, " erased_by=\"{run}\"]");
+        }
+        Line::Text(text) => {
+            made.push_str("] ");
+            push_body(&mut made, &String::from_utf8_lossy(text));
+        }
+    }
+    made
+}
+
+fn push_body(made: &mut String, body: &str) {
+    if !body.is_ascii() {
         made.push('\u{feff}'); // RFC 5424, section 6.4: UTF-8 begins with its mark.
     }
-    made.push_str(&line);
-    made
+    made.push_str(body);
 }
 
 /// The message with its length before it, as it travels over TLS (RFC 5425, section 4.3).

@@ -36,7 +36,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    fn after(left: i64, kind: Option<Call>, dead: bool) -> Arc<Self> {
+    pub(crate) fn after(left: i64, kind: Option<Call>, dead: bool) -> Arc<Self> {
         Arc::new(Self {
             left: left.into(),
             kind,

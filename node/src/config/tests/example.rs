@@ -62,6 +62,8 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
         "mesh.join",
         "mesh.token_file",
         "security.ca_passphrase_file",
+        "audit.export.address",
+        "audit.export.ca",
     ];
     for setting in &loaded.origins {
         let from_file = setting.origin.to_string().starts_with("file ");

@@ -249,6 +249,25 @@ error: `api.tls.key` is missing
 }
 
 #[test]
+fn a_receiver_of_the_audit_log_comes_with_its_ca() {
+    check(
+        "audit:\n  export:\n    address: collector.example:6514\n",
+        "
+error: `audit.export.address` is one receiver, and `audit.export.ca` the CA of its certificate
+ --> node.yaml:3:14
+  |
+3 |     address: collector.example:6514
+  |              ^^^^^^^^^^^^^^^^^^^^^^
+  = help: give both, or neither
+",
+    );
+    let both = "audit: {export: {address: \"[::1]:6514\", ca: ca.pem, format: ocsf}}\n";
+    let loaded = super::of_file(both).unwrap_or_else(|error| panic!("{error}"));
+    let export = loaded.config.audit_export.unwrap();
+    assert_eq!(export.address, "[::1]:6514");
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_shown_at_the_one_that_was_given() {
     check(
         "messages:\n  bytes_max: 64MiB\n  tenant_in_flight_bytes_max: 32MiB\n  backoff_max: 50ms\ncompile: {wall_max: 2s}\nlimits:\n  wall: 100ms\n",

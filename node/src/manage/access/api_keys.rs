@@ -6,6 +6,7 @@ use caxton_api::{
     paths,
     types::{ApiKey, NewApiKey, Page, Problem},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{Name, PolicyAction, Refusal, ResourceId, Scopes};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -15,6 +16,7 @@ use crate::{
     access::{book::KeyRow, keys::Network},
     manage::{
         convert::rfc3339_ms,
+        deeds::Deed,
         extract::{Asked, Caller, Given, NoQuery, name, shown},
         nodes::PageQuery,
         page::{limit, page},
@@ -103,7 +105,12 @@ pub(in crate::manage) async fn make_api_key(
     };
     let shown = shape(&wanted, &row, row.made.at_ms);
     let is_founder = owner == *node.keeper.owner();
-    let added = node.keeper.change(&by, |access| {
+    let words = format!("for operator:{owner}");
+    let deed = Deed {
+        kind: EventType::KeyCreated,
+        words: &words,
+    };
+    let added = node.change(&caller, deed, |access| {
         if !is_founder && !access.operators.contains_key(&owner) {
             let (kind, name) = ("operator", owner.to_string());
             return Err(crate::access::book::ChangeError::Unknown { kind, name });

@@ -5,9 +5,10 @@ use caxton_api::{
     paths,
     types::{Freeze, NewFreeze, Problem},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{PolicyAction, ResourceId};
 
-use super::{deed, operator};
+use super::deed;
 use crate::{
     access::book::{Access, Deed},
     manage::{
@@ -44,13 +45,12 @@ pub(in crate::manage) async fn freeze(
     let node = plane
         .permit(&caller, PolicyAction::Freeze, ResourceId::Cluster)
         .await?;
-    let (by, deed) = (operator(&node)?, deed(&node, new.reason)?);
-    (node.keeper)
-        .change(&by, |access| {
-            access.frozen.get_or_insert(deed);
-            Ok(())
-        })
-        .await?;
+    let deed = deed(&node, new.reason)?;
+    node.change(&caller, EventType::Frozen, |access| {
+        access.frozen.get_or_insert(deed);
+        Ok(())
+    })
+    .await?;
     tracing::warn!("the programs of all tenants are frozen");
     Ok(Json(shape(&node.keeper.in_force().access)))
 }
@@ -67,13 +67,11 @@ pub(in crate::manage) async fn unfreeze(
     let node = plane
         .permit(&caller, PolicyAction::Freeze, ResourceId::Cluster)
         .await?;
-    let by = operator(&node)?;
-    (node.keeper)
-        .change(&by, |access| {
-            access.frozen = None;
-            Ok(())
-        })
-        .await?;
+    node.change(&caller, EventType::Unfrozen, |access| {
+        access.frozen = None;
+        Ok(())
+    })
+    .await?;
     tracing::warn!("the programs of all tenants go on");
     Ok(Json(shape(&node.keeper.in_force().access)))
 }

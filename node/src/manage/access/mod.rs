@@ -37,7 +37,7 @@ fn deed(node: &Permitted<'_>, reason: Option<String>) -> Answer<Deed> {
 }
 
 /// The operator who asks.
-fn operator(node: &Permitted<'_>) -> Answer<Name> {
+pub(super) fn operator(node: &Permitted<'_>) -> Answer<Name> {
     match node.principal() {
         Principal::Operator(name) => Ok(name.clone()),
         other => Err(Failure::invalid(format!("`{other}` is no operator"))),

@@ -7,16 +7,18 @@ use caxton_api::{
     paths,
     types::{NewDeployerKey, Operator, OperatorWish, Page, Problem, ServiceToken},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{IssuerPublic, Name, PolicyAction, ResourceId};
 
-use super::{deed, missing, operator};
+use super::{deed, missing};
 use crate::{
     access::{
-        book::{Held, OperatorRow},
+        book::{Access, Held, OperatorRow},
         service_tokens::LIFETIME_MS,
     },
     manage::{
         convert::rfc3339_ms,
+        deeds::Deed,
         extract::{Asked, Caller, Given, NoQuery, Part, Parts, name, shown},
         nodes::PageQuery,
         page::{limit, page},
@@ -106,9 +108,9 @@ pub(in crate::manage) async fn set_operator(
     let node = plane
         .permit(&caller, PolicyAction::OperatorAdmin, id)
         .await?;
-    let (by, made) = (operator(&node)?, deed(&node, None)?);
-    let changed = (node.keeper)
-        .change(&by, |access| {
+    let made = deed(&node, None)?;
+    let changed = node
+        .change(&caller, EventType::OperatorUpdated, |access| {
             access.set_operator(&wanted, roles, groups, made)
         })
         .await?;
@@ -169,10 +171,17 @@ async fn deployer_key(
     if key.1.is_none() {
         known(&node, &wanted)?;
     }
-    let (by, made) = (operator(&node)?, deed(&node, None)?);
-    (node.keeper)
-        .change(&by, |access| access.set_deployer(&wanted, key, made))
-        .await?;
+    let made = deed(&node, None)?;
+    let words = format!("deploying key {}", shown(&key.0));
+    let done = Deed {
+        kind: match &key.1 {
+            Some(_) => EventType::KeyCreated,
+            None => EventType::KeyRevoked,
+        },
+        words: &words,
+    };
+    let change = |access: &mut Access| access.set_deployer(&wanted, key, made);
+    node.change(caller, done, change).await?;
     known(&node, &wanted).map(Json)
 }
 
@@ -192,10 +201,10 @@ pub(in crate::manage) async fn reinstate_operator(
     let node = plane
         .permit(&caller, PolicyAction::OperatorAdmin, id)
         .await?;
-    let by = operator(&node)?;
-    (node.keeper)
-        .change(&by, |access| access.revoke_operator(&wanted, None))
-        .await?;
+    node.change(&caller, EventType::OperatorRestored, |access| {
+        access.revoke_operator(&wanted, None)
+    })
+    .await?;
     known(&node, &wanted).map(Json)
 }
 

@@ -11,6 +11,7 @@ use caxton_api::{
         PolicyWish, Problem,
     },
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{Name, Policies as _, PolicyAction, ResourceId};
 use caxton_policy::{Engine, Said, decode_request, lint};
 use sha2::{Digest as _, Sha256};
@@ -118,7 +119,8 @@ pub(in crate::manage) async fn apply_policy(
     let engine = match wish.dry_run {
         true => node.keeper.try_policies(&by, change).await?,
         false => {
-            node.keeper.change(&by, change).await?;
+            node.change(&caller, EventType::PolicyUpdated, change)
+                .await?;
             node.keeper.in_force().engine.clone()
         }
     };
@@ -160,10 +162,10 @@ pub(in crate::manage) async fn delete_policy(
     let id = ResourceId::Policy(wanted.clone());
     let node = plane.permit(&caller, PolicyAction::PolicyWrite, id).await?;
     let was = known(&node, &wanted)?;
-    let by = operator(&node)?;
-    (node.keeper)
-        .change(&by, |access| access.delete_policy(&wanted))
-        .await?;
+    node.change(&caller, EventType::PolicyRemoved, |access| {
+        access.delete_policy(&wanted)
+    })
+    .await?;
     Ok(Json(was))
 }
 

@@ -5,14 +5,16 @@ use caxton_api::{
     paths,
     types::{AccessRevocation, NewAccessRevocation, Page, Problem},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{Address, Name, PolicyAction, ResourceId, TokenId};
 
-use super::{deed, operator};
+use super::deed;
 use crate::{
     access::book::{Access, ChangeError, Deed, deployment},
     manage::{
         agents::known,
         convert::rfc3339_ms,
+        deeds::Deed as Done,
         extract::{AgentAt, Asked, Caller, Given, NoQuery, name, shown},
         nodes::PageQuery,
         page::{limit, page},
@@ -77,6 +79,16 @@ impl Taken {
         }
     }
 
+    /// What it is told as.
+    const fn event(&self) -> EventType {
+        match self {
+            Self::Token(_) => EventType::TokenRevoked,
+            Self::Key(_) => EventType::KeyRevoked,
+            Self::Operator(_) => EventType::OperatorRevoked,
+            Self::Agent(_) | Self::Deployment(..) => EventType::AgentRevoked,
+        }
+    }
+
     fn told(&self) -> (&'static str, String) {
         match self {
             Self::Token(id) => ("token", id.to_string()),
@@ -129,11 +141,15 @@ pub(in crate::manage) async fn revoke(
     if let Taken::Agent(address) | Taken::Deployment(address, _) = &taken {
         known(&node, address).await?;
     }
-    let (by, deed) = (operator(&node)?, deed(&node, new.reason)?);
+    let deed = deed(&node, new.reason)?;
     let told = shape(taken.told(), &deed);
-    let ((), reached) = (node.keeper)
-        .change(&by, |access| taken.take(access, deed))
-        .await?;
+    let words = format!("{}:{}", told.kind, told.id);
+    let done = Done {
+        kind: taken.event(),
+        words: &words,
+    };
+    let change = |access: &mut Access| taken.take(access, deed);
+    let ((), reached) = node.change(&caller, done, change).await?;
     tracing::warn!(kind = told.kind, id = told.id, "authority was taken back");
     let effective_on = match reached.effective_on.is_empty() {
         true => vec![node.about.name.to_string()],
@@ -202,10 +218,10 @@ pub(in crate::manage) async fn reinstate_agent(
     _none: NoQuery,
 ) -> Answer<axum::http::StatusCode> {
     let node = plane.agent(&caller, PolicyAction::Freeze, &address).await?;
-    let by = operator(&node)?;
-    (node.keeper)
-        .change(&by, |access| access.reinstate_agent(&address))
-        .await?;
+    node.change(&caller, EventType::AgentRestored, |access| {
+        access.reinstate_agent(&address)
+    })
+    .await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
 

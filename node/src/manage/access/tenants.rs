@@ -7,9 +7,10 @@ use caxton_api::{
     paths,
     types::{Page, Problem, Tenant, TenantWish},
 };
+use caxton_audit::EventType;
 use caxton_capabilities::{PolicyAction, ResourceId, TenantId};
 
-use super::{deed, missing, operator};
+use super::{deed, missing};
 use crate::{
     access::book::TenantRow,
     manage::{
@@ -93,9 +94,11 @@ pub(in crate::manage) async fn set_tenant(
 ) -> Answer<(StatusCode, Json<Tenant>)> {
     let tenant: TenantId = name("tenant", &text)?;
     let node = administer(&plane, &caller, &tenant).await?;
-    let (by, made) = (operator(&node)?, deed(&node, None)?);
-    let changed = (node.keeper)
-        .change(&by, |access| access.set_tenant(&tenant, wish.quota, made))
+    let made = deed(&node, None)?;
+    let changed = node
+        .change(&caller, EventType::TenantUpdated, |access| {
+            access.set_tenant(&tenant, wish.quota, made)
+        })
         .await?;
     let status = match changed.0 {
         true => StatusCode::CREATED,
@@ -146,10 +149,15 @@ async fn block(plane: &Plane, caller: &Caller, text: &str, on: bool) -> Answer<J
     let id = ResourceId::Tenant(tenant.clone());
     let node = plane.permit(caller, PolicyAction::Freeze, id).await?;
     known(&node, &tenant)?;
-    let (by, deed) = (operator(&node)?, deed(&node, None)?);
-    (node.keeper)
-        .change(&by, |access| access.block_tenant(&tenant, (deed, on)))
-        .await?;
+    let deed = deed(&node, None)?;
+    let kind = match on {
+        true => EventType::TenantBlocked,
+        false => EventType::TenantUnblocked,
+    };
+    node.change(caller, kind, |access| {
+        access.block_tenant(&tenant, (deed, on))
+    })
+    .await?;
     known(&node, &tenant).map(Json)
 }
 

@@ -58,18 +58,31 @@ impl Class {
             E::SessionTunnelUp => class(TUNNEL, 1),
             E::SessionTunnelDown => class(TUNNEL, 2),
             E::SessionTunnelRekeyed => class(TUNNEL, 3),
-            E::CertificateIssued => class(ENTITY, 1),
+            E::CertificateIssued | E::KeyCreated => class(ENTITY, 1),
             E::CertificateRenewed
             | E::CertificateRotated
             | E::PolicyUpdated
             | E::ConfigurationChanged
+            | E::OperatorUpdated
+            | E::TenantUpdated
             | E::AuditRetention
             | E::AuditRepaired => class(ENTITY, 3),
             E::PolicyRemoved => class(ENTITY, 4),
             E::AgentEnrolled | E::MemberAdmitted => class(ENTITY, 6),
             E::MemberRemoved => class(ENTITY, 7),
-            E::AgentRevoked | E::CertificateRevoked => class(ENTITY, 9),
-            E::KeyUsed | E::AuditSuppressed => class(ENTITY, OTHER),
+            E::AgentRevoked
+            | E::CertificateRevoked
+            | E::OperatorRevoked
+            | E::KeyRevoked
+            | E::TokenRevoked => class(ENTITY, 9),
+            E::AgentRestored
+            | E::OperatorRestored
+            | E::TenantBlocked
+            | E::TenantUnblocked
+            | E::Frozen
+            | E::Unfrozen
+            | E::KeyUsed
+            | E::AuditSuppressed => class(ENTITY, OTHER),
             E::RoleGranted => class(ACCESS, 3),
             E::RoleRemoved => class(ACCESS, 4),
         }
