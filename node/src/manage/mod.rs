@@ -5,6 +5,8 @@
 //! kept ........ a body that outlives its handler
 //! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
+//! forwarded ... whose request it is behind proxies
+//! limits, rates how often somebody may ask
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
 //! order ....... a message to send, checked      fold ............... hops -> traces
 //! rights ...... what an agent's token may give it
@@ -34,6 +36,7 @@ mod dead_letters;
 mod deploy;
 mod extract;
 mod fold;
+mod forwarded;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/manage.rs"]
 pub(crate) mod fuzz;
@@ -41,6 +44,7 @@ mod grammar;
 mod health;
 mod join_tokens;
 mod kept;
+mod limits;
 mod logs;
 mod messages;
 mod metrics;
@@ -53,6 +57,7 @@ mod patience;
 mod plane;
 mod problem;
 mod programs;
+mod rates;
 mod refusals;
 mod rights;
 mod server;
