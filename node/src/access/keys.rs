@@ -80,6 +80,11 @@ impl Known {
         }
     }
 
+    /// What another proof than a key opens: all of an operator's authority, from everywhere.
+    pub(crate) fn whole(operator: Name) -> Self {
+        Self::founding(operator)
+    }
+
     /// SECURITY: a row that does not say what it should opens nothing.
     fn of(row: &KeyRow) -> Option<Self> {
         let networks = row.networks.iter().map(|text| text.parse());

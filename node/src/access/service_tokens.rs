@@ -30,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) credential: String,
     /// SHA-256 of the key that was shown first, where it was one: the token ends with it.
     pub(crate) key: Option<[u8; 32]>,
+    /// Unix milliseconds at which what was shown first ends, where it does: so do tokens that are made of this one.
+    pub(crate) until_ms: Option<u64>,
     expires_ms: u64,
 }
 
@@ -41,7 +43,7 @@ impl ServiceTokens {
     /// Makes a token; none where there are as many as may be.
     pub(crate) fn make(
         &self,
-        (known, credential, key): (Arc<Known>, String, Option<[u8; 32]>),
+        (known, credential, key, until_ms): (Arc<Known>, String, Option<[u8; 32]>, Option<u64>),
         now_ms: u64,
         environment: &Environment,
     ) -> Option<(Zeroizing<String>, u64)> {
@@ -50,6 +52,7 @@ impl ServiceTokens {
             Zeroizing::new(random.iter().map(|byte| format!("{byte:02x}")).collect());
         let token = Zeroizing::new(format!("{PREFIX}{}", *digits));
         let expires_ms = now_ms.saturating_add(LIFETIME_MS);
+        let expires_ms = expires_ms.min(until_ms.unwrap_or(u64::MAX));
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= TOKENS_MAX {
             tokens.retain(|_, service| service.expires_ms > now_ms);
@@ -61,6 +64,7 @@ impl ServiceTokens {
             known,
             credential,
             key,
+            until_ms,
             expires_ms,
         };
         tokens.insert(Sha256::digest(token.as_bytes()).into(), service);
@@ -86,7 +90,7 @@ mod tests {
     fn a_token_counts_for_a_quarter_of_an_hour_and_no_longer() {
         let (tokens, environment) = (ServiceTokens::default(), Environment::new());
         let known = Arc::new(Known::founding("ann".parse().unwrap()));
-        let made = tokens.make((known, "key_1".into(), None), 1_000, &environment);
+        let made = tokens.make((known, "key_1".into(), None, None), 1_000, &environment);
         let (token, expires_ms) = made.unwrap();
         assert_eq!(expires_ms, 1_000 + LIFETIME_MS);
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -98,5 +102,18 @@ mod tests {
             "it is gone, not only dead"
         );
         assert!(tokens.get(&[0; 32], 0).is_none());
+    }
+
+    #[test]
+    fn a_token_ends_no_later_than_what_it_was_made_of() {
+        let (tokens, environment) = (ServiceTokens::default(), Environment::new());
+        let known = Arc::new(Known::founding("ann".parse().unwrap()));
+        let until = Some(5_000);
+        let made = tokens.make((known, "jwt_1".into(), None, until), 1_000, &environment);
+        let (token, expires_ms) = made.unwrap();
+        assert_eq!(expires_ms, 5_000);
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        assert_eq!(tokens.get(&digest, 4_999).unwrap().until_ms, until);
+        assert!(tokens.get(&digest, 5_000).is_none());
     }
 }

@@ -10,11 +10,13 @@ use std::{
 use caxton_capabilities::Name;
 
 use super::{
+    door::{ApiLimits, Jwt, Networks, jwt_of, limits_of},
     limits,
     resolve::{Origin, Resolver},
     sections::{
-        Agents, ApiSettings, AuditExport, Compile, ExportForm, Log, MeshSettings, Messages,
-        Metrics, Mode, NodeSettings, Security, Seeds, Store, TlsSettings, Top, Trace,
+        Agents, ApiSettings, AuditExport, Compile, ExportForm, JwtSettings, LimitSettings, Log,
+        MeshSettings, Messages, Metrics, Mode, NodeSettings, Security, Seeds, Store, TlsSettings,
+        Top, Trace,
     },
 };
 
@@ -29,6 +31,8 @@ pub struct Config {
     pub node: Node,
     /// The management API.
     pub api: Api,
+    /// Whose JSON Web Tokens count; none: nobody's.
+    pub jwt: Option<Jwt>,
     /// The way to the other nodes.
     pub mesh: Mesh,
     /// Certificates of the cluster's own CA.
@@ -107,6 +111,10 @@ pub struct Api {
     pub request_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
+    /// Proxies whose word on a client's address is believed.
+    pub trusted_proxies: Networks,
+    /// How often somebody may ask.
+    pub limits: ApiLimits,
     /// The operator's certificate; a development node makes its own without.
     pub tls: Option<Tls>,
 }
@@ -146,6 +154,8 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
     let node = NodeSettings::read(from);
     let api = ApiSettings::read(from);
     let tls = TlsSettings::read(from);
+    let rates = LimitSettings::read(from);
+    let jwt = JwtSettings::read(from);
     let mesh = MeshSettings::read(from);
     let security = Security::read(from);
     let top = Top::read(from);
@@ -167,6 +177,7 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
         check_compile(from, compile);
     }
     let tls = tls.map(|tls| check_tls(from, tls));
+    let jwt = jwt.and_then(|jwt| jwt_of(from, jwt));
     if let (Some(node), Some(api), Some(mesh)) = (&node, &api, &mesh) {
         check_door(from, node.mode, api.listen, mesh);
     }
@@ -175,9 +186,11 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
     }
     let audit_export = audit_export.map(|export| check_export(from, export));
     let node = node.and_then(|node| check_node(from, node));
+    let rates = (node.as_ref().zip(rates)).map(|(node, rates)| limits_of(from, node.mode, rates));
     Some(Config {
         node: node?,
-        api: api_of(from, api?, tls?),
+        api: api_of(from, api?, tls?, rates?),
+        jwt: jwt?,
         mesh: mesh_of(from, mesh?),
         security: security?,
         shutdown_grace: top?.shutdown_grace,
@@ -404,7 +417,7 @@ fn folder(environment: &dyn Fn(&str) -> Option<String>, variable: &str) -> Optio
         .filter(|path: &PathBuf| Path::is_absolute(path))
 }
 
-fn api_of(from: &Resolver<'_>, api: ApiSettings, tls: Option<Tls>) -> Api {
+fn api_of(from: &Resolver<'_>, api: ApiSettings, tls: Option<Tls>, limits: ApiLimits) -> Api {
     Api {
         listen: api.listen,
         listen_explicit: from.origin("api.listen") != Origin::Default,
@@ -414,6 +427,8 @@ fn api_of(from: &Resolver<'_>, api: ApiSettings, tls: Option<Tls>) -> Api {
         header_timeout: api.header_timeout,
         request_timeout: api.request_timeout,
         keep_alive: api.keep_alive,
+        trusted_proxies: api.trusted_proxies,
+        limits,
         tls,
     }
 }

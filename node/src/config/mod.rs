@@ -13,6 +13,7 @@
 //! | [`raw`] | that tree to `key -> text`; unknown keys and wrong shapes |
 //! | [`values`], [`units`] | one text to one value: numbers, sizes, durations, paths |
 //! | [`sections`] | the settings |
+//! | [`door`] | settings of the management API's door: rates, proxies, JSON Web Tokens |
 //! | [`limits`] | the overrides of the sandbox's limits |
 //! | [`resolve`] | which source wins, and where each value came from |
 //! | [`check`] | sections to [`Config`], and what must hold between settings |
@@ -26,6 +27,7 @@
 //! first problem and could not point at keys.
 
 mod check;
+mod door;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/config.rs"]
 pub(crate) mod fuzz;
@@ -44,6 +46,7 @@ mod yaml;
 mod tests;
 
 pub use check::{Api, Config, Export, Mesh, Node, Tls};
+pub use door::{Algorithms, ApiLimits, Jwt, Names, Networks, RateMax};
 pub use load::{ConfigError, Flags, Loaded, load, load_from_system, validate};
 pub use problem::{Place, Problem};
 pub use resolve::{Origin, Setting};

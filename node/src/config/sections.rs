@@ -7,6 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use caxton_capabilities::Name;
 
 use super::{
+    door::{Algorithms, Names, Networks, RateMax, rate},
     resolve::Resolver,
     units::{Wrong, parse_count},
     values::{
@@ -226,6 +227,27 @@ section! {
         header_timeout: Duration = "10s", duration(ms(100), mins(5));
         request_timeout: Duration = "30s", duration(ms(100), mins(10));
         keep_alive: Duration = "60s", duration(secs(1), hours(1));
+        trusted_proxies: Networks = "", parsed;
+    }
+}
+
+section! {
+    /// The section `api.limits` as it is written.
+    pub(super) struct LimitSettings in "api.limits." {
+        operator_per_minute: RateMax = "auto", rate;
+        unknown_per_minute: RateMax = "auto", rate;
+        unknown_in_all_per_minute: RateMax = "auto", rate;
+        new_agents_per_hour: RateMax = "auto", rate;
+    }
+}
+
+section! {
+    /// The section `auth.jwt` as it is written.
+    pub(super) struct JwtSettings in "auth.jwt." {
+        issuer: String = "", parsed;
+        audiences: Names = "", parsed;
+        algorithms: Algorithms = "ES256, EdDSA, Ed25519, RS256, PS256", parsed;
+        keys_file: Option<PathBuf> = "", path;
     }
 }
 
@@ -361,6 +383,8 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
         NodeSettings::KEYS,
         ApiSettings::KEYS,
         TlsSettings::KEYS,
+        LimitSettings::KEYS,
+        JwtSettings::KEYS,
         MeshSettings::KEYS,
         Security::KEYS,
         Top::KEYS,

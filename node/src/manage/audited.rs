@@ -24,10 +24,9 @@ fn moment(now: SystemTime) -> Timestamp {
 fn context(stranger: &Stranger, node: &Name) -> Context {
     Context {
         node: Some(Text::escape(node.as_str())),
-        // Without the port, by which one machine would look like many.
         address: stranger
             .address
-            .map(|address| Text::escape(&address.ip().to_string())),
+            .map(|address| Text::escape(&address.to_string())),
         trace_id: stranger.trace.map(|trace| Text::escape(&trace.to_string())),
         ..Context::default()
     }

@@ -1,5 +1,5 @@
 //! Who is it: `Authorization: Bearer cxk1_…`, a key, or `cxs1_…`, a service token (RFC 6750, section 2.1), against the
-//! SHA-256 of those that are known.
+//! SHA-256 of those that are known; or a JSON Web Token of an issuer that is configured (docs/jwt.md).
 //!
 //! It stands before every path, those that do not exist included; only the two health probes are open.
 //! It runs before a body is read, so a stranger costs headers and one hash.
@@ -7,15 +7,19 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, header},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use caxton_api::{codes, paths};
 
+use caxton_jwt::TOKEN_BYTES_MAX;
+
 use super::{
-    extract::{Peer, RequestTrace, Stranger},
+    extract::{Caller, Peer, RequestTrace, Stranger},
+    forwarded::client,
+    limits::{Standing, set_headers},
     plane::Plane,
     problem::Failure,
 };
@@ -25,32 +29,93 @@ use crate::access::service_tokens;
 const KEY_PREFIX: &str = "cxk1_";
 /// Longest key in bytes; ours have 69.
 const KEY_BYTES_MAX: usize = 256;
+/// What a JSON Web Token starts with: the base64 of `{"`.
+pub(super) const JWT_PREFIX: &[u8] = b"eyJ";
+
+/// Nobody has proven who they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Unproven {
+    /// What whoever asks hears.
+    pub(super) told: &'static str,
+    /// What the audit log is told.
+    pub(super) why: String,
+}
+
+impl Unproven {
+    /// A JSON Web Token does not count. Its bearer hears one sentence, whatever is wrong.
+    pub(super) fn token(why: impl Into<String>) -> Self {
+        let (told, why) = ("the token is not valid here", why.into());
+        Self { told, why }
+    }
+}
+
+impl From<&'static str> for Unproven {
+    fn from(told: &'static str) -> Self {
+        let why = told.to_owned();
+        Self { told, why }
+    }
+}
 
 /// Lets known callers pass, and anyone to the health probes.
 pub(super) async fn authenticate(
     State(plane): State<Arc<Plane>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     if matches!(request.uri().path(), paths::LIVE | paths::READY) {
         return next.run(request).await;
     }
-    let stranger = Stranger {
-        operation: format!("{} {}", request.method(), request.uri().path()),
-        address: request.extensions().get().map(|Peer(address)| *address),
-        trace: request.extensions().get().map(|RequestTrace(trace)| *trace),
-    };
-    let known = key(request.headers()).and_then(|key| plane.authenticate(key, &stranger));
-    match known {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(why) => {
-            plane.unknown(&stranger, why).await;
-            Failure::new(codes::UNAUTHENTICATED, why).into_response()
-        }
+    let stranger = stranger(&plane, &request);
+    let shown = key(request.headers());
+    if shown.is_ok_and(|shown| shown.starts_with(JWT_PREFIX)) {
+        plane.look_at_logins().await;
     }
+    let known = shown.map_err(Unproven::from);
+    let known = known.and_then(|shown| plane.authenticate(shown, &stranger));
+    let (mut answer, standings) = match known {
+        Ok(caller) => known_caller(&plane, caller, request, next).await,
+        Err(Unproven { told, why }) => {
+            plane.unknown(&stranger, &why).await;
+            match plane.limits.stranger(stranger.address, plane.now_ns()) {
+                Ok(standings) => {
+                    let failure = Failure::new(codes::UNAUTHENTICATED, told);
+                    (failure.into_response(), standings)
+                }
+                Err(soon) => (Failure::from(soon).into_response(), vec![soon.standing()]),
+            }
+        }
+    };
+    set_headers(answer.headers_mut(), &standings);
+    answer
+}
+
+fn stranger(plane: &Plane, request: &Request) -> Stranger {
+    let peer = request.extensions().get();
+    let trusted = &plane.config().api.trusted_proxies;
+    Stranger {
+        operation: format!("{} {}", request.method(), request.uri().path()),
+        address: peer.and_then(|Peer(peer)| client(peer.ip(), request.headers(), trusted)),
+        trace: request.extensions().get().map(|RequestTrace(trace)| *trace),
+    }
+}
+
+/// Hands on the request of one who is known, unless they ask too often.
+async fn known_caller(
+    plane: &Plane,
+    caller: Caller,
+    mut request: Request,
+    next: Next,
+) -> (Response, Vec<Standing>) {
+    let operator = caller.known.operator.clone();
+    if let Err(soon) = plane.limits.operator(&operator, plane.now_ns()) {
+        return (Failure::from(soon).into_response(), vec![soon.standing()]);
+    }
+    let path = request.extensions().get().map(MatchedPath::as_str);
+    let deploys = path == Some(paths::AGENT) && request.method() == Method::PUT;
+    request.extensions_mut().insert(caller);
+    let answer = next.run(request).await;
+    let standings = plane.limits.of_operator(&operator, deploys, plane.now_ns());
+    (answer, standings)
 }
 
 /// The API key that the headers carry.
@@ -65,10 +130,13 @@ pub(super) fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
         .split_at_checked("Bearer ".len())
         .unwrap_or((value, &[]));
     let kinds = [KEY_PREFIX, service_tokens::PREFIX];
-    let ours = scheme.eq_ignore_ascii_case(b"Bearer ")
-        && kinds.iter().any(|kind| key.starts_with(kind.as_bytes()))
-        && key.len() <= KEY_BYTES_MAX;
-    if ours {
+    let ours = kinds.iter().any(|kind| key.starts_with(kind.as_bytes()));
+    let bytes_max = match key.starts_with(JWT_PREFIX) {
+        true => TOKEN_BYTES_MAX,
+        false if ours => KEY_BYTES_MAX,
+        false => 0,
+    };
+    if scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty() && key.len() <= bytes_max {
         Ok(key)
     } else {
         Err("the Authorization header is not `Bearer cxk1_…`")
@@ -103,5 +171,10 @@ mod tests {
         check(&["Bearer"], None);
         check(&["Bea"], None);
         check(&[&format!("Bearer cxk1_{}", "a".repeat(300))], None);
+        check(&["Bearer eyJh.eyJz.c2ln"], Some("eyJh.eyJz.c2ln"));
+        let most = format!("eyJ{}", "a".repeat(TOKEN_BYTES_MAX - 3));
+        check(&[&format!("Bearer {most}")], Some(&most));
+        check(&[&format!("Bearer {most}a")], None);
+        check(&["Basic eyJh.eyJz.c2ln"], None);
     }
 }

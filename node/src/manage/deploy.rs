@@ -55,7 +55,7 @@ pub(super) async fn deploy_agent(
     let begun = Instant::now();
     let node = plane.agent(&caller, PolicyAction::Deploy, &address).await?;
     let (dry_run, grant) = (wish.dry_run, wish.grant);
-    let deployment = checked((&plane, &caller), &node, address, wish).await?;
+    let deployment = checked((&plane, &caller), &node, address.clone(), wish).await?;
     if !grant {
         refuse_widened(&node, &deployment).await?;
     }
@@ -67,6 +67,12 @@ pub(super) async fn deploy_agent(
         }
     }
     within_quota(&node, &deployment)?;
+    if !dry_run && node.tree.registry.get(address).await.is_err() {
+        // Counted before it is tried: the trial is what costs.
+        plane
+            .limits
+            .new_agent(&caller.known.operator, plane.now_ns())?;
+    }
     let plan = node.tree.registry.deploy(deployment, dry_run).await?;
     node.freed.notify_one(); // An old version may have fallen out.
     if !dry_run {

@@ -1,7 +1,12 @@
 //! What a request says, parsed at the door: the caller, names in the path, the query and the body.
 //! Everything is strict: an unknown parameter or field is an error, not something that is not there.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -36,6 +41,10 @@ pub(super) struct Caller {
     /// SHA-256 of the key that it rests on, where it does on one: it may be taken back.
     pub(super) key: Option<[u8; 32]>,
     pub(super) method: Method,
+    /// Groups that the issuer of a JSON Web Token has them in, for this request alone.
+    pub(super) groups: Arc<BTreeSet<Arc<str>>>,
+    /// Unix milliseconds at which the credential ends by itself, where it does.
+    pub(super) until_ms: Option<u64>,
     /// The request, and where it comes from.
     pub(super) stranger: Stranger,
 }
@@ -43,7 +52,12 @@ pub(super) struct Caller {
 impl Caller {
     /// Who it is, with what is known of them.
     pub(super) fn principal_in(&self, standing: &Standing) -> PolicyPrincipal {
-        standing.principal(&self.principal)
+        let mut asking = standing.principal(&self.principal);
+        if !self.groups.is_empty() {
+            let groups = self.groups.iter().cloned();
+            Arc::make_mut(&mut asking.facts).groups.extend(groups);
+        }
+        asking
     }
 }
 
@@ -52,6 +66,7 @@ impl Caller {
 pub(super) enum Method {
     ApiKey,
     ServiceToken,
+    Jwt,
 }
 
 impl Method {
@@ -59,6 +74,7 @@ impl Method {
         match self {
             Self::ApiKey => "api-key",
             Self::ServiceToken => "service-token",
+            Self::Jwt => "jwt",
         }
     }
 }
@@ -68,7 +84,8 @@ impl Method {
 pub(super) struct Stranger {
     /// Method and path.
     pub(super) operation: String,
-    pub(super) address: Option<SocketAddr>,
+    /// The client's; none where a trusted proxy does not say it.
+    pub(super) address: Option<IpAddr>,
     pub(super) trace: Option<TraceId>,
 }
 

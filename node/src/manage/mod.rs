@@ -5,6 +5,8 @@
 //! kept ........ a body that outlives its handler
 //! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
+//! forwarded ... whose request it is behind proxies
+//! limits, rates how often somebody may ask
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
 //! order ....... a message to send, checked      fold ............... hops -> traces
 //! rights ...... what an agent's token may give it
@@ -36,6 +38,7 @@ mod deeds;
 mod deploy;
 mod extract;
 mod fold;
+mod forwarded;
 #[cfg(any(test, fuzzing))]
 #[path = "../../fuzz/manage.rs"]
 pub(crate) mod fuzz;
@@ -43,6 +46,7 @@ mod grammar;
 mod health;
 mod join_tokens;
 mod kept;
+mod limits;
 mod logs;
 mod messages;
 mod metrics;
@@ -55,6 +59,7 @@ mod patience;
 mod plane;
 mod problem;
 mod programs;
+mod rates;
 mod refusals;
 mod rights;
 mod server;

@@ -15,18 +15,25 @@ use caxton_capabilities::{
     ResourceId, RuleName, TenantId, TraceId,
 };
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 use zeroize::Zeroizing;
 
 use super::{
     audited,
+    authenticate::{JWT_PREFIX, Unproven},
     extract::{Caller, Method, Stranger},
+    limits::Limits,
     metrics::Measures,
     problem::{Answer, Failure},
 };
 use crate::{
     access::{
+        jwt::Logins,
         keeper::InForce,
+        keys::Known,
         service_tokens::{self, ServiceTokens},
     },
     app::{About, App, Phase},
@@ -48,6 +55,11 @@ pub(super) struct Plane {
     /// What is counted of requests.
     pub(super) measures: Measures,
     service_tokens: ServiceTokens,
+    /// Whose JSON Web Tokens count; none: nobody's.
+    logins: Option<Arc<Logins>>,
+    /// How often somebody may ask.
+    pub(super) limits: Limits,
+    begun: Instant,
 }
 
 /// What is told of a credential: 64 bits of its digest. It has 256 random bits, so that they help nobody to guess it.
@@ -105,7 +117,12 @@ impl Permitted<'_> {
 impl Plane {
     /// A plane over `app`.
     pub(super) fn new(app: Arc<App>, document: String) -> Self {
+        let jwt = app.config.jwt.clone();
+        let logins = jwt.map(|jwt| Arc::new(Logins::open(jwt.issuer, jwt.keys_file)));
         Self {
+            logins,
+            limits: Limits::new(&app.config.api.limits),
+            begun: Instant::now(),
             app,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             document: document.into(),
@@ -159,7 +176,7 @@ impl Plane {
         let trust = self.app.tree.trust.borrow().clone();
         let now = self.now();
         let context = PolicyContext {
-            address: caller.stranger.address.map(|address| address.ip()),
+            address: caller.stranger.address,
             ..PolicyContext::at(now)
         };
         let request = PolicyRequest {
@@ -232,11 +249,13 @@ impl Plane {
     }
 
     fn still_known(&self, caller: &Caller) -> bool {
-        let from = caller.stranger.address.map(|address| address.ip());
+        let (from, now_ms) = (caller.stranger.address, unix_ms(self.now()));
+        if caller.until_ms.is_some_and(|until| now_ms >= until) {
+            return false;
+        }
         caller.key.is_none_or(|digest| {
             let keys = &self.app.keeper.in_force().keys;
-            keys.authenticate(&digest, unix_ms(self.now()), from)
-                .is_ok()
+            keys.authenticate(&digest, now_ms, from).is_ok()
         })
     }
 
@@ -309,6 +328,7 @@ impl Plane {
             Arc::clone(&caller.known),
             caller.credential.clone(),
             caller.key,
+            caller.until_ms,
         );
         let now_ms = unix_ms(self.now());
         let made = (self.service_tokens).make(service, now_ms, &self.app.environment);
@@ -359,20 +379,33 @@ impl Plane {
         phase.into_iter().chain(store).collect()
     }
 
-    /// Who shows this credential: a key of ours, or a service token.
+    /// Looks whether the issuer of JSON Web Tokens has other keys by now, at most once a second.
+    pub(super) async fn look_at_logins(&self) {
+        let due = self.logins.as_ref();
+        if let Some(logins) = due.filter(|logins| logins.is_due(self.now_ns())) {
+            let logins = Arc::clone(logins);
+            // A node that stops looks no more.
+            let _stopping = tokio::task::spawn_blocking(move || logins.look()).await;
+        }
+    }
+
+    /// Who shows this credential: a key of ours, a service token, or a JSON Web Token of the issuer's.
     ///
     /// # Errors
-    /// Nobody, now and from there; why, for whoever has it.
+    /// Nobody, now and from there; why.
     pub(super) fn authenticate(
         &self,
         shown: &[u8],
         stranger: &Stranger,
-    ) -> Result<Caller, &'static str> {
+    ) -> Result<Caller, Unproven> {
+        if shown.starts_with(JWT_PREFIX) {
+            return self.logged_in(shown, stranger);
+        }
         let digest: [u8; 32] = Sha256::digest(shown).into();
-        let (now_ms, from) = (unix_ms(self.now()), stranger.address.map(|at| at.ip()));
+        let (now_ms, from) = (unix_ms(self.now()), stranger.address);
         let keys = self.app.keeper.in_force().keys.clone();
         let is_service = shown.starts_with(service_tokens::PREFIX.as_bytes());
-        let (known, credential, key, method) = if is_service {
+        let (known, credential, key, method, until_ms) = if is_service {
             let service = self.service_tokens.get(&digest, now_ms);
             let service =
                 service.ok_or("this node does not know the service token, or it has ended")?;
@@ -381,10 +414,12 @@ impl Plane {
                 keys.authenticate(key, now_ms, from)?;
             }
             let credential = format!("{} {}", service.credential, short("svc", &digest));
-            (service.known, credential, service.key, Method::ServiceToken)
+            let (method, until_ms) = (Method::ServiceToken, service.until_ms);
+            (service.known, credential, service.key, method, until_ms)
         } else {
             let known = keys.authenticate(&digest, now_ms, from)?;
-            (known, short("key", &digest), Some(digest), Method::ApiKey)
+            let (credential, method) = (short("key", &digest), Method::ApiKey);
+            (known, credential, Some(digest), method, None)
         };
         // SECURITY: policies would refuse them too, where they are asked; this is before everything.
         let trust = self.app.tree.trust.borrow().clone();
@@ -397,6 +432,36 @@ impl Plane {
             credential,
             key,
             method,
+            groups: Arc::default(),
+            until_ms,
+            stranger: stranger.clone(),
+        })
+    }
+
+    /// Who shows a JSON Web Token: an operator of our own document, or the owner. All of them hear the same sentence who
+    /// are none.
+    fn logged_in(&self, shown: &[u8], stranger: &Stranger) -> Result<Caller, Unproven> {
+        let logins = self.logins.as_ref();
+        let logins = logins.ok_or("this node takes no JSON Web Tokens")?;
+        let token = str::from_utf8(shown).map_err(|_other| Unproven::token("it is no text"))?;
+        let login = logins.login(token, unix_ms(self.now()));
+        let login = login.map_err(|why| Unproven::token(why.to_string()))?;
+        let keeper = &self.app.keeper;
+        let in_force = keeper.in_force();
+        let row = in_force.access.operators.get(&login.operator);
+        let is_revoked = row.is_some_and(|row| row.revoked.is_some());
+        if is_revoked || (row.is_none() && login.operator != *keeper.owner()) {
+            let why = "its `sub` is no operator here, or one whose authority was taken back";
+            return Err(Unproven::token(why));
+        }
+        Ok(Caller {
+            principal: Principal::Operator(login.operator.clone()),
+            known: Arc::new(Known::whole(login.operator)),
+            credential: short("jwt", &login.digest),
+            key: None,
+            method: Method::Jwt,
+            groups: Arc::new(login.groups),
+            until_ms: Some(login.until_ms),
             stranger: stranger.clone(),
         })
     }
@@ -419,6 +484,11 @@ impl Plane {
     /// Wall time.
     pub(super) fn now(&self) -> SystemTime {
         self.app.environment.now()
+    }
+
+    /// Nanoseconds since the start, which do not go back whatever is done to the wall clock.
+    pub(super) fn now_ns(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// How long reading a body may pause.

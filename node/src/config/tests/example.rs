@@ -58,6 +58,10 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
         "api.tls.certificate",
         "api.tls.key",
         "api.tls.ca",
+        "api.trusted_proxies",
+        "auth.jwt.issuer",
+        "auth.jwt.audiences",
+        "auth.jwt.keys_file",
         "mesh.advertise",
         "mesh.join",
         "mesh.token_file",
@@ -139,11 +143,12 @@ fn the_example_states_the_bounds_that_are_checked() {
         let name = key.rsplit('.').next().unwrap();
         let section = match key.rsplit_once('.') {
             Some((section, _)) => {
-                let heading = format!("\n{section}:\n");
-                let start = EXAMPLE
-                    .find(&heading)
-                    .unwrap_or_else(|| panic!("no section `{section}`"));
-                &EXAMPLE[start..]
+                let parts = section.split('.').enumerate();
+                parts.fold(EXAMPLE, |text, (depth, part)| {
+                    let heading = format!("\n{}{part}:\n", "  ".repeat(depth));
+                    let start = text.find(&heading);
+                    &text[start.unwrap_or_else(|| panic!("no section `{section}`"))..]
+                })
             }
             None => EXAMPLE,
         };

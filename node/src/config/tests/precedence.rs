@@ -299,3 +299,64 @@ fn empty_sections_and_empty_values_say_nothing() {
         .filter(|setting| setting.origin.to_string() != "default");
     assert_eq!(given.count(), 1);
 }
+
+#[test]
+fn a_production_node_has_limits_and_a_development_node_only_those_that_are_set() {
+    let of = |text: &str| {
+        let limits = of_file(text).unwrap().config.api.limits;
+        [
+            limits.operator_per_minute,
+            limits.unknown_per_minute,
+            limits.unknown_in_all_per_minute,
+            limits.new_agents_per_hour,
+        ]
+    };
+    assert_eq!(of(""), [None; 4]);
+    let production = "node: {mode: production, data: /srv}\n";
+    assert_eq!(of(production), [100, 10, 1_000, 10].map(Some));
+    let api = "api:\n  limits: {operator_per_minute: 7, unknown_per_minute: none}\n";
+    assert_eq!(of(api), [Some(7), None, None, None]);
+    let set = of(&format!("{production}{api}"));
+    assert_eq!(set, [Some(7), None, Some(1_000), Some(10)]);
+    let shown = of_file(production).unwrap();
+    let shown = origin(&shown, "api.limits.unknown_in_all_per_minute");
+    assert_eq!(shown, ("1000".into(), "default".into()));
+    for wrong in ["0", "1000001", "many", "-1", ""] {
+        let text = format!("api: {{limits: {{new_agents_per_hour: '{wrong}'}}}}\n");
+        assert!(of_file(&text).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_issuer_its_audiences_and_its_keys_come_together() {
+    let with = |lines: &[&str]| {
+        let lines = lines.iter().map(|line| format!("    {line}\n"));
+        of_file(&format!("auth:\n  jwt:\n{}", lines.collect::<String>()))
+    };
+    assert!(of_file("").unwrap().config.jwt.is_none());
+    let whole = [
+        "issuer: https://idp.example",
+        "audiences: one, two",
+        "keys_file: /keys.json",
+    ];
+    let jwt = with(&whole).unwrap().config.jwt.unwrap();
+    assert_eq!(jwt.issuer.name(), "https://idp.example");
+    assert_eq!(jwt.issuer.audiences().len(), 2);
+    assert_eq!(jwt.issuer.algorithms().len(), 5);
+    for missing in 0..whole.len() {
+        let mut lines = whole.to_vec();
+        let gone = lines.remove(missing);
+        let key = gone.split(':').next().unwrap();
+        let told = with(&lines).unwrap_err().to_string();
+        assert!(
+            told.contains(&format!("`auth.jwt.{key}` is missing")),
+            "{told}"
+        );
+    }
+    for wrong in ["algorithms: HS256", "algorithms: ''"] {
+        let [issuer, audiences, keys] = whole;
+        assert!(with(&[issuer, audiences, keys, wrong]).is_err(), "{wrong}");
+    }
+    let [issuer, _, keys] = whole;
+    assert!(with(&[issuer, "audiences: one,", keys]).is_err());
+}
