@@ -415,8 +415,14 @@ mod tests {
         let reopen: Reopen = Box::new(|| Err("not asked".into()));
         let mut recorder = Recorder::new("node-1", (log, &opened), (at(0), 1_000), reopen);
         let started = Event::new(at(0), EventType::NodeStarted, "node-1", "start", "node");
-        assert!(recorder.write(at(0), &[started.clone()]).is_err());
-        recorder.write(at(1), &[started.clone()]).unwrap();
+        assert!(
+            recorder
+                .write(at(0), std::slice::from_ref(&started))
+                .is_err()
+        );
+        recorder
+            .write(at(1), std::slice::from_ref(&started))
+            .unwrap();
         recorder.write(at(2), &[started]).unwrap();
         drop(recorder);
         let told = told(folder.path()).join("\n");

@@ -424,7 +424,7 @@ impl Plane {
         // SECURITY: policies would refuse them too, where they are asked; this is before everything.
         let trust = self.app.tree.trust.borrow().clone();
         if trust.standing().revoked_operators.contains(&known.operator) {
-            return Err("the operator was revoked");
+            return Err("the operator was revoked".into());
         }
         Ok(Caller {
             principal: Principal::Operator(known.operator.clone()),
