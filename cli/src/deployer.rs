@@ -23,6 +23,7 @@ use crate::{
     error::CliError,
     exit::Exit,
     explain,
+    node::demo_digest,
 };
 
 /// The file of the key, beside the contexts.
@@ -140,7 +141,7 @@ fn digest(program: &str) -> Result<[u8; 32], CliError> {
         return Ok(digest);
     }
     let demo = program.strip_prefix("demo:");
-    demo.and_then(caxton_node::demo_digest).ok_or_else(|| {
+    demo.and_then(demo_digest).ok_or_else(|| {
         let what = format!("there is no program `{program}`");
         CliError::new(&explain::INPUT, Exit::Usage, what)
     })

@@ -11,6 +11,7 @@ use std::{
 };
 
 pub use caxton_node::bench::{Figure, Part, Target};
+pub(crate) use caxton_node::demo_digest;
 pub use caxton_node::security;
 use caxton_node::{
     Ready,

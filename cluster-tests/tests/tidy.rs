@@ -36,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "caxton-jwt",
             "caxton-mesh",
             "caxton-pki",
+            "caxton-policy",
         ],
     ),
     (

@@ -249,6 +249,8 @@ fn what_was_done_is_told_beside_the_decision_and_what_changed_nothing_is_not() -
         .collect();
     let expected = [
         "administration.node_started",
+        // The first deployment of a user brings their key.
+        "administration.key_created",
         "agent.deployed",
         "administration.frozen",
         "administration.unfrozen",
@@ -256,7 +258,7 @@ fn what_was_done_is_told_beside_the_decision_and_what_changed_nothing_is_not() -
     ];
     ensure!(kinds == expected, "{kinds:?}");
     let line = |at: usize| serde_json::from_str::<Value>(field(done[at], "line"));
-    let (deployed, frozen) = (line(1)?, line(2)?);
+    let (deployed, frozen) = (line(2)?, line(3)?);
     ensure!(
         deployed["resource"] == "default/ping" && deployed["actor"] == "operator:admin",
         "{deployed}"

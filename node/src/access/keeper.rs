@@ -10,7 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_actors::{policy::PolicyMessage, ports::LedgerError, ports::unix_ms, tree::Tree};
+use caxton_actors::{
+    policy::PolicyMessage,
+    ports::{LedgerError, unix_ms},
+    supervision::BoundedRef,
+    tree::Tree,
+};
 use caxton_capabilities::{
     Issuers, Name, Policies as _, PolicyAction, PolicyContext, PolicyRequest, PolicyResource,
     Principal, ResourceId, Trust,
@@ -114,7 +119,8 @@ pub(crate) struct Keeper {
     in_force: watch::Sender<Arc<InForce>>,
     /// The epoch by which this node decides, for those who wait for it.
     epoch: watch::Sender<u64>,
-    tree: OnceLock<Tree>,
+    /// The way to what decides. Not the whole tree: its programs hold this keeper.
+    deciding: OnceLock<(BoundedRef<PolicyMessage>, watch::Receiver<Trust>)>,
 }
 
 impl fmt::Debug for Keeper {
@@ -145,7 +151,7 @@ impl Keeper {
             turn: Mutex::new(()),
             in_force: watch::Sender::new(Arc::new(first)),
             epoch,
-            tree: OnceLock::new(),
+            deciding: OnceLock::new(),
         }))
     }
 
@@ -171,7 +177,7 @@ impl Keeper {
 
     /// From now on changes count in the tree.
     pub(crate) fn attach(&self, tree: &Tree) {
-        let _once = self.tree.set(tree.clone());
+        let _once = (self.deciding).set((tree.policy.clone(), tree.trust.clone()));
         self.epoch.send_replace(self.in_force().access.epoch);
     }
 
@@ -283,10 +289,10 @@ impl Keeper {
     async fn put_in_force(&self, next: InForce) -> Result<(), KeepError> {
         let (trust, epoch) = (next.trust.clone(), next.trust.epoch());
         self.in_force.send_replace(Arc::new(next));
-        if let Some(tree) = self.tree.get() {
-            let place = tree.policy.admit().await;
+        if let Some((policy, now)) = self.deciding.get() {
+            let place = policy.admit().await;
             let _restarting = place.send(PolicyMessage::Replace(trust));
-            let mut now = tree.trust.clone();
+            let mut now = now.clone();
             let decided = now.wait_for(|trust| trust.epoch() >= epoch);
             match tokio::time::timeout(IN_FORCE, decided).await {
                 Ok(Ok(_)) => {}

@@ -11,7 +11,8 @@ use super::{
     resolve::Resolver,
     units::{Wrong, parse_count},
     values::{
-        Given, Words, bytes, count, duration, optional_address, parsed, path, socket_address, word,
+        Given, Words, bytes, count, duration, optional_address, parsed, path, socket_address,
+        visible, word,
     },
 };
 
@@ -244,7 +245,7 @@ section! {
 section! {
     /// The section `auth.jwt` as it is written.
     pub(super) struct JwtSettings in "auth.jwt." {
-        issuer: String = "", parsed;
+        issuer: String = "", visible;
         audiences: Names = "", parsed;
         algorithms: Algorithms = "ES256, EdDSA, Ed25519, RS256, PS256", parsed;
         keys_file: Option<PathBuf> = "", path;

@@ -87,6 +87,17 @@ pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(given: Given<'_>) -> Re
     })
 }
 
+/// A text that is compared and shown: visible ASCII characters alone.
+pub(super) fn visible(given: Given<'_>) -> Result<String, Wrong> {
+    match given.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(given.text.to_owned()),
+        false => Err(Wrong::new(
+            format!("is refused: `{}`", shown(given.text)),
+            "write it without spaces, in visible ASCII characters".to_owned(),
+        )),
+    }
+}
+
 /// An IP address and a port. Names are not looked up: what is bound must not depend on DNS.
 pub(super) fn socket_address(given: Given<'_>) -> Result<SocketAddr, Wrong> {
     given.text.parse().ok().ok_or_else(|| {

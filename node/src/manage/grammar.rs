@@ -33,6 +33,8 @@ const SOURCE: &str = r"^[^\u0000-\u001F\u007F-\u009F]{0,200}$";
 const MEDIA_TYPE: &str = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+/[A-Za-z0-9!#$%&'*+.^_`|~-]+ *(;[ -~]*)?$";
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$";
 const KEY: &str = "^[!-~]{1,128}$";
+const ROLE: &str = "^(administrator|project-manager|agent-designer|operator|viewer)(@[a-z0-9][a-z0-9-]{1,62}[a-z0-9])?$";
+const GROUP: &str = "^[!-~]{1,64}$";
 const STATE: &str = "^(running|starting|restarting|stopped|failed)$";
 
 /// Cursors are opaque to clients; what none of a list can look like is refused all the same.
@@ -43,6 +45,8 @@ const TRACE_CURSOR: &str = "^[0-9]{1,19}-(?!0{32}$)[0-9a-f]{32}$";
 /// Parameters by the operation, or all operations, and the name.
 const PARAMETERS: &[(&str, &str, &str)] = &[
     ("", "tenant", NAME),
+    ("", "operator", NAME),
+    ("", "policy", NAME),
     ("", "message", MESSAGE),
     ("", "Idempotency-Key", KEY),
     ("", "state", STATE),
@@ -60,6 +64,10 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
 /// Text in bodies, by shape and field.
 const FIELDS: &[(&str, &str, &str)] = &[
     ("Deployment", "program", PROGRAM),
+    ("NewApiKey", "name", NAME),
+    ("NewApiKey", "operator", NAME),
+    ("OperatorWish", "roles", ROLE),
+    ("OperatorWish", "groups", GROUP),
     ("Deployment", "source", SOURCE),
     ("Deployment", "services", NAME),
     ("SendMessage", "to", ADDRESS),
@@ -86,6 +94,7 @@ const NUMBERS: &[(&str, &str, u64, u64)] = &[
     ("SendMessage", "wait_ms", 1, 600_000),
     ("Deployment", "if_version", 0, whole::MAX),
     ("Rollback", "version", 0, whole::MAX),
+    ("PolicyWish", "if_version", 0, whole::MAX),
 ];
 
 /// Says of each parameter of an operation what it may be.
