@@ -247,7 +247,7 @@ impl Cluster {
             None => format!("security:\n  ca_passphrase_file: {secret}\n"),
         };
         let text = format!(
-            "node:\n  mode: production\n  name: {}\n  data: {data}\napi:\n  listen: {own}:8443\nmesh:\n  listen: {own}:7946\n{special}",
+            "node:\n  mode: production\n  name: {}\n  data: {data}\napi:\n  listen: {own}:8443\n  limits:\n    operator_per_minute: none\nmesh:\n  listen: {own}:7946\n{special}",
             name(index)
         );
         fs::write(&config, text)?;

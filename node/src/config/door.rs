@@ -1,7 +1,7 @@
 //! What stands at the door of the management API: how often somebody may ask, which proxies are believed, whose JSON Web
 //! Tokens count. Types of these settings, and what must hold between them.
 
-use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, str::FromStr};
 
 use caxton_jwt::{Algorithm, Issuer, ParseAlgorithmError};
 
@@ -109,15 +109,22 @@ pub(super) fn limits_of(from: &mut Resolver<'_>, mode: Mode, limits: LimitSettin
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(pub BTreeSet<String>);
 
+/// A list of names is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("names are of visible ASCII characters, with commas between them")]
+pub struct ParseNamesError;
+
 impl FromStr for Names {
-    type Err = Infallible;
+    type Err = ParseNamesError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let all = text.split(',').map(|part| part.trim().to_owned());
-        Ok(match text {
-            "" => Self::default(),
-            _ => Self(all.collect()),
-        })
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let visible = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic());
+        let all = text.split(',').map(str::trim);
+        let all = all.map(|part| visible(part).then(|| part.to_owned()));
+        all.collect::<Option<_>>().map(Self).ok_or(ParseNamesError)
     }
 }
 
