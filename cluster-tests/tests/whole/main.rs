@@ -21,6 +21,7 @@ mod revoked;
 mod stop;
 mod stranger;
 mod stream;
+mod unsigned;
 
 use anyhow::{Context as _, Result};
 use caxton_cluster_tests::{Home, NodeProcess, operator::Operator};
