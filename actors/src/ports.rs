@@ -396,6 +396,9 @@ pub struct StartOrder {
 pub trait Programs: Send + Sync + 'static {
     /// Starts an instance under the limits of its version.
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>>;
+
+    /// The memory that an instance of the version may have, in bytes.
+    fn memory_limit(&self, version: &Version) -> u64;
 }
 
 /// Makes ids. Those of messages grow on one node.

@@ -18,8 +18,8 @@ pub(crate) fn target(bytes: &[u8]) -> bool {
         Ok(&signed)
     );
     let own = signed.manifest();
-    assert_eq!(widening(own, own, |_| None), []);
-    let told = widening(&world().1[0], own, |_| None);
+    assert_eq!(widening(own.contents(), own.contents(), |_| None), []);
+    let told = widening(world().1[0].contents(), own.contents(), |_| None);
     assert!(told.iter().all(|one| !one.to_string().contains('\n')));
     let (deployers, known) = world();
     if signed.verify(deployers).is_ok() {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     allow::{Allowed, Request, TokenDenied},
-    id::{ConversationId, Principal, TokenId},
+    id::{ConversationId, Name, Principal, TokenId},
     moment::Moment,
     request::{Policies, PolicyContext, PolicyRequest, RuleName, Ruling},
     right::{Resource, Right},
@@ -307,6 +307,8 @@ pub enum Refusal {
     Scope,
     /// It would give more than the giver has.
     Beyond,
+    /// Who signed it may not do it.
+    Signer(Name),
 }
 
 impl Refusal {
@@ -334,6 +336,9 @@ impl fmt::Display for Refusal {
             Self::TokenRefused(refused) => write!(f, "the sender's capability token: {refused}"),
             Self::Token(denied) => write!(f, "the sender's capability token: {denied}"),
             Self::Beyond => f.write_str("nobody gives what they may not do themselves"),
+            Self::Signer(signer) => {
+                write!(f, "operator `{signer}`, who signed it, may not do it")
+            }
             Self::Scope => f.write_str("the credential's scopes do not cover it"),
         }
     }

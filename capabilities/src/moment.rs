@@ -10,6 +10,9 @@ const SECONDS_MAX: u64 = 253_402_300_799;
 pub struct Moment(u64);
 
 impl Moment {
+    /// The epoch: 1970 began.
+    pub const EPOCH: Self = Self(0);
+
     /// The moment so many seconds after the epoch; none after the year 9999.
     #[must_use]
     pub const fn from_seconds(seconds: u64) -> Option<Self> {

@@ -3,15 +3,13 @@
 //! The key is made when it is first needed, beside the contexts, and never leaves: a node gets its public half. A node
 //! that does not know it yet is told it, where the caller may do that; else the error says whom to ask.
 
-use std::{
-    collections::BTreeSet, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path,
-};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use caxton_api::{
     codes, paths,
-    types::{Deployed, Deployment, NewDeployerKey, Operator, Whoami},
+    types::{Deployed, Deployment, NewDeployerKey, Operator, Program, Whoami},
 };
 use caxton_capabilities::{Address, Contents, IssuerKey, Manifest, Moment, Rights};
 use jiff::Timestamp;
@@ -31,7 +29,7 @@ pub const KEY_FILE: &str = "deployer.key";
 /// What the file begins with, as that of any issuer's key.
 const PREFIX: &str = "cxis1.";
 
-/// Signs `wish` with the user's key and makes the agent so.
+/// Signs `wish` with the user's key and makes the agent so. `imports` are those of its program, where they are known.
 ///
 /// # Errors
 /// The key cannot be read or made, or the node refuses the deployment.
@@ -39,13 +37,17 @@ pub async fn deploy(
     client: &Client,
     agent: &Address,
     wish: &Deployment,
-    timeout: Option<std::time::Duration>,
+    (imports, timeout): (Option<Vec<String>>, Option<std::time::Duration>),
 ) -> Result<Deployed, CliError> {
     let Some(file) = &client.target().deployer_key else {
         return send(client, agent, wish, timeout).await;
     };
     let key = key(file)?;
-    let signed = signed(&key, agent, wish)?;
+    let imports = match imports {
+        Some(imports) => imports,
+        None => imports_of(client, agent, &wish.program).await?,
+    };
+    let signed = signed(&key, agent, wish, imports)?;
     match send(client, agent, &signed, timeout).await {
         Err(error) if error.code == codes::UNKNOWN_DEPLOYER.code => {
             introduce(client, &key).await.map_err(|refused| {
@@ -74,7 +76,7 @@ pub async fn deploy_named(
         .parse()
         .map_err(|error| wrong("the tenant", &error))?;
     let agent = agent.parse().map_err(|error| wrong("the agent", &error))?;
-    deploy(client, &Address::new(tenant, agent), wish, None).await
+    deploy(client, &Address::new(tenant, agent), wish, (None, None)).await
 }
 
 async fn send(
@@ -91,8 +93,25 @@ async fn send(
     client.call(request).await
 }
 
+/// What a program imports that the node has, or that is inside it.
+async fn imports_of(
+    client: &Client,
+    agent: &Address,
+    program: &str,
+) -> Result<Vec<String>, CliError> {
+    let path = paths::fill(paths::PROGRAM, &[program]);
+    let request = Request::get(path).query("tenant", agent.tenant.as_str());
+    let program: Program = client.call(request).await?;
+    Ok(program.imports)
+}
+
 /// The same wish, with a manifest of exactly what it says.
-fn signed(key: &IssuerKey, agent: &Address, wish: &Deployment) -> Result<Deployment, CliError> {
+fn signed(
+    key: &IssuerKey,
+    agent: &Address,
+    wish: &Deployment,
+    imports: Vec<String>,
+) -> Result<Deployment, CliError> {
     let now = Timestamp::now();
     let number = u64::try_from(now.as_microsecond()).unwrap_or(1).max(1);
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();
@@ -107,7 +126,7 @@ fn signed(key: &IssuerKey, agent: &Address, wish: &Deployment) -> Result<Deploym
         program: digest(&wish.program)?,
         number,
         limits: wish.limits.clone(),
-        imports: BTreeSet::new(),
+        imports: imports.into_iter().collect(),
         protocols: wish.protocols.iter().flatten().cloned().collect(),
         services: services
             .map(|text| text.parse())

@@ -182,6 +182,14 @@ impl Wasm {
         Ok(Resolved { digest, demo })
     }
 
+    /// How many bytes a program has that is kept.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub(crate) fn bytes(&self, digest: Digest) -> Result<u64, ProgramError> {
+        self.store.program_bytes(digest)
+    }
+
     fn is_stored(&self, digest: Digest) -> bool {
         self.store.has_program(digest).unwrap_or(false)
     }

@@ -11,7 +11,7 @@ use caxton_actors::{
     gateway::{Gateway, Refusal},
     ports::{
         Delivered, Directory as _, Draft, Fault, Ids as _, Instance, Ledger, Programs, Reaction,
-        StartOrder, Usage, unix_ms,
+        StartOrder, Usage, Version, unix_ms,
     },
 };
 use caxton_capabilities::{Address, AgentId, ConversationId, MessageId, Principal};
@@ -40,17 +40,14 @@ impl fmt::Debug for Wiring {
 }
 
 impl Programs for Wiring {
+    fn memory_limit(&self, version: &Version) -> u64 {
+        let limits = self.wasm.check_limits(&version.limits);
+        limits.unwrap_or_default().get("memory_bytes").unwrap_or_default()
+    }
+
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
         let wiring = self.clone();
         Box::pin(async move {
-            // SECURITY: what lies in the store is held against what was signed, each time it starts.
-            let signed = wiring.manifests.starts(&order.address, &order.version);
-            signed.map_err(|error| Fault {
-                kind: "not-signed",
-                reason: error.to_string(),
-                own: None,
-                lasting: true,
-            })?;
             let program = wiring
                 .wasm
                 .program(order.version.program)
@@ -61,6 +58,14 @@ impl Programs for Wiring {
                     own: None,
                     lasting: false,
                 })?;
+            // SECURITY: what lies in the store is held against what was signed, each time it starts.
+            let signed = wiring.manifests.starts(&order.address, &order.version, program.imports());
+            signed.map_err(|error| Fault {
+                kind: "not-signed",
+                reason: error.to_string(),
+                own: None,
+                lasting: true,
+            })?;
             let limits = wiring
                 .wasm
                 .check_limits(&order.version.limits)

@@ -66,6 +66,7 @@ struct Shared {
     pre: AgentPre<State>,
     digest: Digest,
     needs: Needs,
+    imports: Vec<String>,
     // Last: given back after the code is gone.
     _permit: ProgramPermit,
 }
@@ -103,6 +104,7 @@ impl Program {
                 pre,
                 digest: artifact.about.digest,
                 needs: artifact.about.needs,
+                imports: artifact.about.imports,
                 _permit: permit,
             }),
         })
@@ -118,6 +120,12 @@ impl Program {
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.shared.needs
+    }
+
+    /// The interfaces that it imports.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.shared.imports
     }
 
     pub(crate) fn engine(&self) -> &Engine {

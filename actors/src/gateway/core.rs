@@ -100,12 +100,13 @@ pub(super) fn authorize(
     now: SystemTime,
     passage: &Passage<'_>,
 ) -> Result<Permit, Denied> {
-    let verified = match passage.sender {
-        Principal::Agent(address) => match routes.get(address) {
+    // Only what goes from agent to agent is asked for a token; to verify one that nobody asks for costs a fifth of a millisecond.
+    let verified = match (passage.sender, passage.receiver) {
+        (Principal::Agent(address), Principal::Agent(_)) => match routes.get(address) {
             Some(port) => port.token(trust.standing(), now),
             None => Err(Refusal::NoToken),
         },
-        Principal::Operator(_) | Principal::Node => Err(Refusal::NoToken),
+        _ => Err(Refusal::NoToken),
     };
     let speech = Speech {
         said: passage.said(),

@@ -11,6 +11,7 @@ use super::{
     core::{Deployment, Outcome, Plan, plan_rollback},
     handle::{RegistryError, Reply},
     operation::{After, Answer, Finished, Hands},
+    room::room,
 };
 use crate::{
     ports::{AgentRecord, Desired, unix_ms},
@@ -61,8 +62,15 @@ pub(crate) struct RegistryState {
     arguments: RegistryArguments,
     records: BTreeMap<Address, AgentRecord>,
     /// The operation on each agent that has one.
-    under_way: BTreeMap<Address, task::Id>,
+    under_way: BTreeMap<Address, UnderWay>,
     operations: JoinSet<()>,
+}
+
+/// An operation that has not ended.
+struct UnderWay {
+    task: task::Id,
+    /// The memory limit of the version that it deploys.
+    memory: Option<u64>,
 }
 
 impl fmt::Debug for RegistryState {
@@ -168,10 +176,39 @@ impl RegistryState {
         Ok(deployment.plan(record, now_ms, kept, || gateway.parts().ids.agent())?)
     }
 
+    /// Whether the tenant's quota has room for the agent as it is to be, beside its others and those on their way.
+    fn has_room(&self, wanted: &AgentRecord) -> Result<(), RegistryError> {
+        let (hands, tenant) = (&self.arguments.hands, &wanted.address.tenant);
+        let quota = hands.gateway.parts().trust.borrow().standing().quota(tenant);
+        if quota.agents.or(quota.memory_bytes).is_none() {
+            return Ok(());
+        }
+        let of = |record: &AgentRecord| {
+            let version = record.current_version();
+            version.map_or(0, |version| hands.programs.memory_limit(version))
+        };
+        let is_other = |address: &&Address| address.tenant == *tenant && **address != wanted.address;
+        let mut agents: BTreeMap<&Address, u64> = (self.records.iter())
+            .filter(|(address, _)| is_other(address))
+            .map(|(address, record)| (address, of(record)))
+            .collect();
+        for (address, coming) in &self.under_way {
+            if let Some(memory) = coming.memory.filter(|_| is_other(&address)) {
+                agents.insert(address, memory);
+            }
+        }
+        agents.insert(&wanted.address, of(wanted));
+        Ok(room(tenant, quota, agents.into_values())?)
+    }
+
     /// Begins what was planned.
     fn carry_out(&mut self, plan: Result<Plan, RegistryError>, dry_run: bool, reply: Reply<Plan>) {
         let begun = plan.and_then(|plan| {
-            if dry_run || plan.outcome == Outcome::Unchanged {
+            if plan.outcome == Outcome::Unchanged {
+                return Ok((plan, None));
+            }
+            self.has_room(&plan.record)?;
+            if dry_run {
                 return Ok((plan, None));
             }
             self.idle(&plan.record.address)?;
@@ -184,8 +221,9 @@ impl RegistryState {
             Err(error) => return Answer::Plan(reply, Err(error)).give(),
         };
         let address = plan.record.address.clone();
+        let memory = Some(self.arguments.hands.programs.memory_limit(&version));
         let switching = self.arguments.hands.clone().switch(plan, version);
-        self.begin(address, async move {
+        self.begin((address, memory), async move {
             let (after, result) = switching.await;
             (after, Answer::Plan(reply, result))
         });
@@ -206,7 +244,7 @@ impl RegistryState {
             Err(error) => return Answer::Record(reply, Err(error)).give(),
         };
         let working = work(self.arguments.hands.clone(), record);
-        self.begin(address.clone(), async move {
+        self.begin((address.clone(), None), async move {
             let (after, result) = working.await;
             (after, Answer::Record(reply, result))
         });
@@ -215,7 +253,7 @@ impl RegistryState {
     /// Lets an operation run beside the registry; it comes back as [`RegistryMessage::Finished`].
     fn begin(
         &mut self,
-        address: Address,
+        (address, memory): (Address, Option<u64>),
         operation: impl Future<Output = (After, Answer)> + Send + 'static,
     ) {
         let (mailbox, on) = (self.arguments.mailbox.clone(), address.clone());
@@ -234,7 +272,8 @@ impl RegistryState {
                 .await
                 .send(RegistryMessage::Finished(Box::new(finished)));
         });
-        self.under_way.insert(address, task.id());
+        let task = task.id();
+        self.under_way.insert(address, UnderWay { task, memory });
     }
 
     fn finish(&mut self, finished: Finished) {
@@ -257,7 +296,7 @@ impl RegistryState {
         while let Some(over) = self.operations.try_join_next_with_id() {
             if let Err(error) = over {
                 tracing::error!(%error, "an operation on an agent ended by a panic");
-                self.under_way.retain(|_, task| *task != error.id());
+                self.under_way.retain(|_, one| one.task != error.id());
             }
         }
     }

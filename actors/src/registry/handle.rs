@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use super::{
     actor::RegistryMessage,
     core::{Deployment, Plan, PlanError},
+    room::OverQuota,
 };
 use crate::{
     ports::{AgentRecord, Desired, Fault, LedgerError},
@@ -30,6 +31,9 @@ pub enum RegistryError {
     /// Whatever the wish: the program may not run now.
     #[error("{0}")]
     Stopped(&'static str),
+    /// The tenant may not have that much.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// There is no token for it.
     #[error("no capability token could be issued: {0}")]
     NotIssued(String),

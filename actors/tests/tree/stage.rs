@@ -117,6 +117,10 @@ impl Instance for Playing {
 }
 
 impl Programs for Cast {
+    fn memory_limit(&self, version: &Version) -> u64 {
+        version.limits.get("memory_bytes").copied().unwrap_or_default()
+    }
+
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
         let name = order.address.to_string();
         let held = self.held.lock().unwrap().get(&name).cloned();

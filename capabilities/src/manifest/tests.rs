@@ -331,7 +331,7 @@ fn each_way_to_ask_for_more_is_told_in_one_line() {
         let mut contents = full();
         change(&mut contents);
         let default = |name: &str| (name == "wall").then_some(5_000);
-        let all = widening(&manifest(full()), &manifest(contents), default);
+        let all = widening(&full(), &contents, default);
         let lines: Vec<_> = all.iter().map(ToString::to_string).collect();
         assert_eq!(lines, told);
     };

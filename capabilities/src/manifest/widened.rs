@@ -100,14 +100,14 @@ impl fmt::Display for Widened {
 /// Every way in which `new` asks for more than `old`, in a fixed order; empty when it is within.
 ///
 /// `default_of` tells what a limit is that is not set, where that is known: a limit set for the first time is more
-/// unless it is at most that. `|_| None` is strictest. Another program is no widening, nor is another number.
+/// unless it is at most that. `|_| None` is strictest; where both set every limit it is not asked. Another program is
+/// no widening, nor is another number.
 #[must_use]
 pub fn widening(
-    old: &Manifest,
-    new: &Manifest,
+    old: &Contents,
+    new: &Contents,
     default_of: impl Fn(&str) -> Option<u64>,
 ) -> Vec<Widened> {
-    let (old, new) = (old.contents(), new.contents());
     let mut all = Vec::new();
     if old.address != new.address {
         let (from, to) = (old.address.clone(), new.address.clone());

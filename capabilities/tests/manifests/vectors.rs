@@ -70,7 +70,7 @@ fn vector(made: &Made) -> Value {
 fn change((name, old, new): &(&str, Contents, Contents)) -> Value {
     let default = |name: &str| (name == DEFAULT.0).then_some(DEFAULT.1);
     let [one, two] = [old, new].map(|contents| manifest(contents.clone()));
-    let wider = widening(&one, &two, default);
+    let wider = widening(old, new, default);
     json!({
         "name": name,
         "old": said(old),

@@ -132,7 +132,7 @@ async fn deploy(client: &Client, agent: &str) -> Result<Deployed, CliError> {
         ..Deployment::default()
     };
     let address = address(DEFAULT_TENANT, agent)?;
-    deployer::deploy(client, &address, &deployment, Some(DEPLOY_TIMEOUT)).await
+    deployer::deploy(client, &address, &deployment, (None, Some(DEPLOY_TIMEOUT))).await
 }
 
 fn show(app: &App, sent: &Sent, trace: &Trace) -> Result<(), CliError> {

@@ -168,13 +168,13 @@ async fn deploy_one(
     progress: &Progress,
 ) -> Result<Deployed, CliError> {
     let name = shown(&one.agent);
-    let program = if one.target.starts_with("demo:") || one.target.starts_with("sha256:") {
-        one.target.clone()
+    let (program, imports) = if one.target.starts_with("demo:") || one.target.starts_with("sha256:") {
+        (one.target.clone(), None)
     } else {
         let bytes = read(app, &one.target)?;
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         progress.step(&format!("  {name}  uploading {} …", values::bytes(size)));
-        let program = upload(client, &one.target, bytes).await?;
+        let program = upload(client, one, bytes).await?;
         let how = if program.cached {
             "known already"
         } else {
@@ -184,7 +184,7 @@ async fn deploy_one(
             "  {name}  ✓ {how} {}",
             values::micros(program.took_us)
         ));
-        program.digest
+        (program.digest, Some(program.imports))
     };
     progress.step(&format!("  {name}  deploying …"));
     let deployment = Deployment {
@@ -192,7 +192,7 @@ async fn deploy_one(
         source: Some(source(&one.target)),
         ..common.clone()
     };
-    let deployed = deployer::deploy(client, &one.agent, &deployment, None).await;
+    let deployed = deployer::deploy(client, &one.agent, &deployment, (imports, None)).await;
     let deployed = deployed.map_err(|error| about(error, &one.target))?;
     if !deployed.dry_run {
         progress.done(&format!(
@@ -218,12 +218,13 @@ fn read(app: &App, target: &str) -> Result<Vec<u8>, CliError> {
     })
 }
 
-async fn upload(client: &Client, target: &str, bytes: Vec<u8>) -> Result<Program, CliError> {
+async fn upload(client: &Client, one: &Planned, bytes: Vec<u8>) -> Result<Program, CliError> {
     let request = Request::new(Method::POST, paths::PROGRAMS).body(WASM, bytes);
+    let request = request.query("tenant", one.agent.tenant.as_str());
     client
         .call(request)
         .await
-        .map_err(|error| about(error, target))
+        .map_err(|error| about(error, &one.target))
 }
 
 /// A refusal names the file, which the node does not know.

@@ -25,6 +25,8 @@ pub const ACTOR_RESTART: &str = "/api/v1/actors/{actor}/restart";
 pub const LIMITS: &str = "/api/v1/limits";
 /// `GET`, `POST`: programs.
 pub const PROGRAMS: &str = "/api/v1/programs";
+/// `GET`: one program.
+pub const PROGRAM: &str = "/api/v1/programs/{program}";
 /// `GET`: agents of all tenants.
 pub const AGENTS: &str = "/api/v1/agents";
 /// `GET`, `PUT`, `DELETE`: one agent.

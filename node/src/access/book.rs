@@ -435,6 +435,7 @@ impl Access {
         let blocked = self.tenants.iter();
         let blocked = blocked.filter(|(_, row)| row.blocked.is_some());
         let tokens = self.tokens.keys().copied();
+        let tokens_epoch = u64::try_from(self.tokens.len()).unwrap_or(u64::MAX);
         Standing {
             epoch: self.epoch.max(1),
             operators: (self.operators.iter())
@@ -451,8 +452,9 @@ impl Access {
                 .collect(),
             is_frozen: self.frozen.is_some(),
             issuers,
-            // There are fewer than the library takes.
-            revoked: Revoked::try_new(self.epoch, tokens, []).unwrap_or_default(),
+            // There are fewer than the library takes. Nothing is taken off the list again, so its length is a number of its
+            // own: another change has no token verified anew.
+            revoked: Revoked::try_new(tokens_epoch, tokens, []).unwrap_or_default(),
         }
     }
 }

@@ -94,8 +94,28 @@ pub(crate) enum Writer {
 pub(crate) struct InForce {
     pub(crate) access: Arc<Access>,
     pub(crate) engine: Arc<Engine>,
+    /// The document whose policies the engine was made of: an earlier one, where the newest do not load here.
+    engine_of: Arc<Access>,
     pub(crate) keys: Keys,
     trust: Trust,
+}
+
+/// A document, and the engine to decide by beside it.
+struct Loaded {
+    access: Arc<Access>,
+    engine: Arc<Engine>,
+    engine_of: Arc<Access>,
+}
+
+impl Loaded {
+    fn new(access: Access, engine: Arc<Engine>) -> Self {
+        let access = Arc::new(access);
+        Self {
+            engine_of: Arc::clone(&access),
+            access,
+            engine,
+        }
+    }
 }
 
 /// What does not change while the node runs.
@@ -144,7 +164,7 @@ impl Keeper {
         let access = Access::decode(&bytes).map_err(KeepError::Damaged)?;
         let engine = engine(&ground.owner, &access).await?;
         let until = fresh_until(&writer, said);
-        let first = in_force(&ground, access, engine, until);
+        let first = in_force(&ground, Loaded::new(access, engine), until);
         Ok(Arc::new(Self {
             ground,
             writer,
@@ -196,17 +216,31 @@ impl Keeper {
         if let Writer::Elsewhere = self.writer {
             return Err(KeepError::Elsewhere("the node that is the CA".to_owned()));
         }
+        let (answer, epoch) = self.change_here(by, change).await?;
+        let reached = match (&self.writer, epoch) {
+            // Beside the turn: a member that does not answer holds up no other change.
+            (Writer::Ca(ca), Some(_)) => ca.push().await,
+            _ => Reached::default(),
+        };
+        Ok(Changed {
+            answer,
+            reached,
+            epoch,
+        })
+    }
+
+    /// Makes a change count on this node, and has it said to whoever asks. Answers the epoch that it begins.
+    async fn change_here<T>(
+        &self,
+        by: &Name,
+        change: impl FnOnce(&mut Access) -> Result<T, ChangeError>,
+    ) -> Result<(T, Option<u64>), KeepError> {
         let _turn = self.turn.lock().await;
         let before = self.in_force();
         let mut next = Access::clone(&before.access);
         let answer = change(&mut next)?;
         if next == *before.access {
-            let reached = Reached::default();
-            return Ok(Changed {
-                answer,
-                reached,
-                epoch: None,
-            });
+            return Ok((answer, None));
         }
         next.epoch = unix_ms(self.ground.environment.now()).max(before.access.epoch + 1);
         let engine = match next.policies == before.access.policies {
@@ -215,17 +249,12 @@ impl Keeper {
         };
         let (bytes, epoch) = (next.encode(), Some(next.epoch));
         self.ground.store.meta_put(ROW, bytes.clone()).await?;
-        let next = in_force(&self.ground, next, engine, None);
-        self.put_in_force(next).await?;
-        let reached = match &self.writer {
-            Writer::Ca(ca) => ca.say_access(bytes).await?,
-            Writer::Alone | Writer::Elsewhere => Reached::default(),
-        };
-        Ok(Changed {
-            answer,
-            reached,
-            epoch,
-        })
+        let next = Loaded::new(next, engine);
+        self.put_in_force(in_force(&self.ground, next, None)).await?;
+        if let Writer::Ca(ca) = &self.writer {
+            ca.say_access(bytes).await?;
+        }
+        Ok((answer, epoch))
     }
 
     /// Looks at policies as if they were in force.
@@ -268,18 +297,32 @@ impl Keeper {
                 return;
             }
         };
-        let engine = match access.policies == before.access.policies {
-            true => Arc::clone(&before.engine),
+        let access = Arc::new(access);
+        // Held against what the engine was made of: what did not load once is tried again.
+        let engine = match access.policies == before.engine_of.policies {
+            true => None,
             false => match engine(&self.ground.owner, &access).await {
-                Ok(engine) => engine,
+                Ok(engine) => Some(engine),
                 Err(error) => {
                     tracing::error!(%error, "the new policies do not load here: those before stay in force");
-                    Arc::clone(&before.engine)
+                    None
                 }
             },
         };
+        let next = match engine {
+            Some(engine) => Loaded {
+                engine_of: Arc::clone(&access),
+                engine,
+                access,
+            },
+            None => Loaded {
+                engine_of: Arc::clone(&before.engine_of),
+                engine: Arc::clone(&before.engine),
+                access,
+            },
+        };
         let until = fresh_until(&self.writer, Some(held));
-        let next = in_force(&self.ground, access, engine, until);
+        let next = in_force(&self.ground, next, until);
         if self.put_in_force(next).await.is_err() {
             tracing::debug!("the node stops before what the CA says is in force");
         }
@@ -334,19 +377,20 @@ fn fresh_until(writer: &Writer, said: Option<&Held>) -> Option<SystemTime> {
     }
 }
 
-fn in_force(
-    ground: &Ground,
-    access: Access,
-    engine: Arc<Engine>,
-    fresh_until: Option<SystemTime>,
-) -> InForce {
+fn in_force(ground: &Ground, loaded: Loaded, fresh_until: Option<SystemTime>) -> InForce {
+    let Loaded {
+        access,
+        engine,
+        engine_of,
+    } = loaded;
     let standing = Arc::new(access.standing(ground.issuers.clone()));
     let policies = Arc::clone(&engine);
     InForce {
         keys: Keys::of(&access, (ground.founding, &ground.owner)),
         trust: Trust::new(policies, standing, fresh_until),
-        access: Arc::new(access),
+        access,
         engine,
+        engine_of,
     }
 }
 

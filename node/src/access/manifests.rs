@@ -52,6 +52,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) limits: &'a BTreeMap<String, u64>,
     pub(crate) protocols: &'a BTreeSet<String>,
     pub(crate) services: &'a BTreeSet<Name>,
+    /// What the program imports.
+    pub(crate) imports: &'a [String],
     /// Their texts, sorted; none where nothing was said.
     pub(crate) rights: Option<&'a [String]>,
 }
@@ -103,6 +105,7 @@ impl Manifests {
             protocols: asked.protocols,
             services: asked.services,
         })?;
+        verified.imports(asked.imports.iter().map(String::as_str))?;
         let wanted = verified.manifest().contents().rights.as_ref();
         let wanted = wanted.map(|rights| {
             let mut texts: Vec<String> = rights.iter().map(ToString::to_string).collect();
@@ -119,8 +122,14 @@ impl Manifests {
         Ok(Some((verified.operator().clone(), signed.to_bytes())))
     }
 
-    /// Whether a version may start: it is what was signed. Which deployers count now is not asked.
-    pub(crate) fn starts(&self, address: &Address, version: &Version) -> Result<(), NotSigned> {
+    /// Whether a version, whose program has these imports, may start: it is what was signed. Which deployers count now is
+    /// not asked.
+    pub(crate) fn starts(
+        &self,
+        address: &Address,
+        version: &Version,
+        imports: &[String],
+    ) -> Result<(), NotSigned> {
         if version.manifest.is_empty() {
             return match self.is_required {
                 true => Err(NotSigned::Unsigned),
@@ -141,20 +150,20 @@ impl Manifests {
             }
             all.insert(digest);
         }
-        is_as_signed(signed.manifest(), address, version)
+        is_as_signed(signed.manifest(), (address, version, imports))
     }
 }
 
 /// What the node itself added, the defaults of a sample program, is no part of what was signed.
 fn is_as_signed(
     manifest: &Manifest,
-    address: &Address,
-    version: &Version,
+    (address, version, imports): (&Address, &Version, &[String]),
 ) -> Result<(), NotSigned> {
     let signed = manifest.contents();
     let limits = signed.limits.iter();
     let same = signed.address == *address
         && signed.program == version.program.0
+        && imports.iter().all(|name| signed.imports.contains(name))
         && limits.fold(true, |same, (name, value)| {
             same && version.limits.get(name) == Some(value)
         });

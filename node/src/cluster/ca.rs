@@ -224,18 +224,16 @@ impl Ca {
         Ok(())
     }
 
-    /// Says who may do what, and hands it to every member that is there. The caller has made it durable.
-    pub(crate) async fn say_access(&self, access: Vec<u8>) -> Result<Reached, CaServiceError> {
+    /// Says who may do what. The caller has made it durable, and hands it on with [`push`](Self::push).
+    pub(crate) async fn say_access(&self, access: Vec<u8>) -> Result<(), CaServiceError> {
         let book = self.book.lock().await;
         *self.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
-        self.say(&book).await?;
-        drop(book);
-        Ok(self.push().await)
+        self.say(&book).await
     }
 
     /// Hands what was last said to every member that is there, and hears from each when it decides by it. The rest hear
     /// of it by gossip, from whoever they meet first.
-    async fn push(&self) -> Reached {
+    pub(crate) async fn push(&self) -> Reached {
         let Some(mesh) = self.mesh() else {
             return Reached::default();
         };

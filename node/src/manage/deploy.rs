@@ -13,7 +13,7 @@ use caxton_api::{
     types::{Deployed, Deployment, Problem},
 };
 use caxton_audit::EventType;
-use caxton_capabilities::{Address, Grant, Name, PolicyAction};
+use caxton_capabilities::{Address, Grant, Name, PolicyAction, Refusal};
 use tokio::time::Instant;
 
 use super::{
@@ -21,14 +21,12 @@ use super::{
     extract::{AgentAt, Caller, Given, NoQuery, name, shown},
     plane::{Permitted, Plane, Shared},
     problem::{Answer, Failure},
-    rights::{accepts, rights, widened},
+    rights::{Asks, accepts, rights, widened},
 };
 use crate::access::manifests::Asked;
 
 /// Characters of a program's source.
 const SOURCE_CHARS_MAX: usize = 200;
-/// What a client is told to wait whose tenant is full: somebody has to do something first.
-const QUOTA_RETRY_S: u64 = 60;
 /// Services that an agent offers: each is an entry in the node's directory.
 const SERVICES_MAX: usize = 64;
 
@@ -55,9 +53,9 @@ pub(super) async fn deploy_agent(
     let begun = Instant::now();
     let node = plane.agent(&caller, PolicyAction::Deploy, &address).await?;
     let (dry_run, grant) = (wish.dry_run, wish.grant);
-    let deployment = checked((&plane, &caller), &node, address.clone(), wish).await?;
+    let (deployment, imports) = checked((&plane, &caller), &node, address.clone(), wish).await?;
     if !grant {
-        refuse_widened(&node, &deployment).await?;
+        refuse_widened(&node, &deployment, imports).await?;
     }
     if node.drain.is_on() {
         let plan = node.tree.registry.deploy(deployment.clone(), true).await?;
@@ -66,7 +64,6 @@ pub(super) async fn deploy_agent(
             return Err(Failure::new(codes::CONFLICT, detail));
         }
     }
-    within_quota(&node, &deployment)?;
     if !dry_run && node.tree.registry.get(address).await.is_err() {
         // Counted before it is tried: the trial is what costs.
         plane
@@ -87,34 +84,6 @@ pub(super) async fn deploy_agent(
     Ok((status, Json(deployed(&node, plan, dry_run, begun))))
 }
 
-/// Whether the tenant's quota has a place for it.
-fn within_quota(node: &Permitted<'_>, deployment: &registry::Deployment) -> Answer<()> {
-    let tenant = &deployment.address.tenant;
-    let quota = node.tree.trust.borrow().standing().quota(tenant);
-    let ports = node.tree.gateway.routes().all();
-    let others = ports.iter().filter(|port| {
-        port.address.tenant == *tenant && port.address.agent != deployment.address.agent
-    });
-    let memory = |limits: &BTreeMap<String, u64>| {
-        let effective = node.wasm.effective_limits(limits);
-        effective.get("memory_bytes").copied().unwrap_or_default()
-    };
-    let agents = convert::count(others.clone().count()).saturating_add(1);
-    let bytes = others
-        .map(|port| memory(&port.version().limits))
-        .fold(memory(&deployment.limits), u64::saturating_add);
-    let refused = |what: &str, most| {
-        let detail =
-            format!("tenant `{tenant}` may have {most} {what}: caxton tenant quota {tenant}");
-        Err(Failure::new(codes::BUSY, detail).retry_after(QUOTA_RETRY_S))
-    };
-    match (quota.agents, quota.memory_bytes) {
-        (Some(most), _) if agents > most => refused("agents", most),
-        (_, Some(most)) if bytes > most => refused("bytes of memory limits", most),
-        _ => Ok(()),
-    }
-}
-
 /// Tells the audit log what a plan that was carried out came to.
 pub(super) async fn tell(node: &Permitted<'_>, caller: &Caller, plan: &Plan) {
     let kind = match plan.outcome {
@@ -127,29 +96,48 @@ pub(super) async fn tell(node: &Permitted<'_>, caller: &Caller, plan: &Plan) {
 }
 
 /// A version that asks for more than the one in use is to be asked for in so many words.
-async fn refuse_widened(node: &Permitted<'_>, deployment: &registry::Deployment) -> Answer<()> {
-    let Ok(record) = node.tree.registry.get(deployment.address.clone()).await else {
+async fn refuse_widened(
+    node: &Permitted<'_>,
+    new: &registry::Deployment,
+    imports: Vec<String>,
+) -> Answer<()> {
+    let Ok(record) = node.tree.registry.get(new.address.clone()).await else {
         return Ok(());
     };
-    let Some(before) = record.current_version() else {
+    let Some(old) = record.current_version() else {
         return Ok(());
     };
-    let more = widened(&before.rights, &deployment.rights);
+    let had = match node.wasm.program(old.program).await {
+        Ok(program) => program.imports().to_vec(),
+        // SECURITY: of a program that is not there any more nothing is known: all that the new one imports is new.
+        Err(_) => Vec::new(),
+    };
+    let asks = |limits, protocols: &[Protocol], services: &[Name], rights, imports| Asks {
+        address: &new.address,
+        limits: node.wasm.effective_limits(limits),
+        protocols: protocols.iter().map(ToString::to_string).collect(),
+        services: services.iter().cloned().collect(),
+        rights,
+        imports,
+    };
+    let old = asks(&old.limits, &old.protocols, &old.services, &old.rights, had);
+    let new = asks(&new.limits, &new.protocols, &new.services, &new.rights, imports);
+    let more = widened(old, new);
     if more.is_empty() {
         return Ok(());
     }
-    let detail = "the new version asks for rights that the one in use does not have: deploy it with --grant (`grant` in the body)";
-    let findings = more.iter().map(|right| format!("+ {right}")).collect();
+    let detail = "the new version asks for more than the one in use: deploy it with --grant (`grant` in the body)";
+    let findings = more.iter().map(|one| format!("+ {one}")).collect();
     Err(Failure::new(codes::CONFLICT, detail).findings(findings))
 }
 
-/// The wish in the registry's words. What costs most, the program, is looked at last.
+/// The wish in the registry's words, and what its program imports. What costs most, the program, is looked at last.
 async fn checked(
     (plane, caller): (&Plane, &Caller),
     node: &Permitted<'_>,
     address: Address,
     wish: Deployment,
-) -> Answer<registry::Deployment> {
+) -> Answer<(registry::Deployment, Vec<String>)> {
     let source = source(wish.source.as_deref().unwrap_or(&wish.program))?;
     node.wasm.check_limits(&wish.limits)?;
     let signed = signed_words(&wish)?;
@@ -158,8 +146,10 @@ async fn checked(
     let protocols = wish.protocols.as_deref().map(protocols).transpose()?;
     let services = wish.services.as_deref().map(services).transpose()?;
     let resolved = node.wasm.resolve(&wish.program).await?;
+    let imports = node.wasm.program(resolved.digest).await?.imports().to_vec();
+    let program = (&resolved.digest.0, &*imports);
     let manifest = signed
-        .deployed(plane, node, &address, (&wish, &resolved.digest.0))
+        .deployed((plane, caller), node, &address, (&wish, program))
         .await?;
     let own = |words: fn(&crate::demos::Demo) -> &'static [&'static str]| {
         resolved
@@ -179,7 +169,7 @@ async fn checked(
         .collect();
     limits.extend(wish.limits);
     node.wasm.check_limits(&limits)?;
-    Ok(registry::Deployment {
+    let deployment = registry::Deployment {
         address,
         by: node.principal().clone(),
         program: resolved.digest,
@@ -191,7 +181,8 @@ async fn checked(
         accepts,
         manifest,
         if_version: wish.if_version,
-    })
+    };
+    Ok((deployment, imports))
 }
 
 /// The words of a wish as a manifest has them.
@@ -225,10 +216,10 @@ impl SignedWords {
     /// The bytes of what was signed, where the wish is that and whoever signed may deploy the agent too.
     async fn deployed(
         &self,
-        plane: &Plane,
+        (plane, caller): (&Plane, &Caller),
         node: &Permitted<'_>,
         address: &Address,
-        (wish, program): (&Deployment, &[u8; 32]),
+        (wish, (program, imports)): (&Deployment, (&[u8; 32], &[String])),
     ) -> Answer<Vec<u8>> {
         let record = node.tree.registry.get(address.clone()).await.ok();
         let before = record.as_ref().and_then(AgentRecord::current_version);
@@ -238,6 +229,7 @@ impl SignedWords {
             limits: &wish.limits,
             protocols: &self.protocols,
             services: &self.services,
+            imports,
             rights: self.rights.as_deref(),
         };
         let signed = node
@@ -247,8 +239,7 @@ impl SignedWords {
             return Ok(Vec::new());
         };
         if !plane.operator_may(&signer, &node.wish().clone()) {
-            let detail = format!("operator `{signer}`, who signed it, may not deploy this agent");
-            return Err(Failure::new(codes::FORBIDDEN, detail));
+            return Err(plane.refuse(caller, node.wish(), Refusal::Signer(signer)).await);
         }
         Ok(bytes)
     }

@@ -47,6 +47,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("", "tenant", NAME),
     ("", "operator", NAME),
     ("", "policy", NAME),
+    ("", "program", PROGRAM),
     ("", "message", MESSAGE),
     ("", "Idempotency-Key", KEY),
     ("", "state", STATE),

@@ -58,6 +58,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(actors::list_actors))
         .routes(routes!(actors::restart_actor))
         .routes(routes!(programs::list_programs, programs::upload_program))
+        .routes(routes!(programs::show_program))
         .routes(routes!(agents::list_agents))
         .routes(routes!(
             agents::get_agent,

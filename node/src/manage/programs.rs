@@ -1,4 +1,4 @@
-//! Programs: upload one, list them.
+//! Programs: upload one, show one, list them.
 
 use std::sync::Arc;
 
@@ -8,16 +8,27 @@ use caxton_api::{
     types::{Page, Problem, Program},
 };
 use caxton_capabilities::{PolicyAction, ResourceId};
+use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{
     convert::micros,
-    extract::{Asked, Caller, NoQuery, Wasm},
+    extract::{Asked, Caller, Part, Wasm, name},
     nodes::PageQuery,
     page::{limit, page},
-    plane::Shared,
+    plane::{Permitted, Plane, Shared},
     problem::{Answer, Failure},
 };
 use crate::{demos::Demo, wasm};
+
+/// For whom.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProgramQuery {
+    /// The tenant for which the caller may deploy; absent, the node.
+    tenant: Option<String>,
+}
 
 /// How the document describes a body of bytes.
 #[derive(utoipa::ToSchema)]
@@ -26,7 +37,7 @@ use crate::{demos::Demo, wasm};
 struct WasmBytes(Vec<u8>);
 
 /// Checks, compiles and keeps a program. The same bytes again are known already.
-#[utoipa::path(post, path = paths::PROGRAMS, tag = "programs",
+#[utoipa::path(post, path = paths::PROGRAMS, tag = "programs", params(ProgramQuery),
     request_body(content = inline(WasmBytes), content_type = "application/wasm", description = "A component of the world `caxton:agent`, or a core module that embeds that component type"),
     responses((status = 200, description = "It was known", body = Program),
         (status = 201, description = "It was compiled and is kept", body = Program),
@@ -36,12 +47,10 @@ struct WasmBytes(Vec<u8>);
 pub(super) async fn upload_program(
     State(plane): Shared,
     caller: Caller,
-    _none: NoQuery,
+    Asked(asked): Asked<ProgramQuery>,
     Wasm(bytes): Wasm,
 ) -> Answer<(StatusCode, Json<Program>)> {
-    let node = plane
-        .permit(&caller, PolicyAction::Deploy, ResourceId::Node(None))
-        .await?;
+    let node = deploys(&plane, &caller, asked).await?;
     let uploaded = node.wasm.upload(Arc::from(&*bytes)).await?;
     let demo = wasm::Wasm::demos()
         .iter()
@@ -60,6 +69,44 @@ pub(super) async fn upload_program(
         demo: demo.map(|demo| format!("demo:{}", demo.name)),
     };
     Ok((status, Json(program)))
+}
+
+/// Shows one program. A demo is unpacked and compiled when it is first asked for.
+#[utoipa::path(get, path = paths::PROGRAM, tag = "programs",
+    params(("program" = String, Path, description = "`sha256:…`, or `demo:NAME`"), ProgramQuery),
+    responses((status = 200, description = "The program", body = Program),
+        (status = 422, description = "It cannot run here any more", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn show_program(
+    State(plane): Shared,
+    caller: Caller,
+    Part(program): Part,
+    Asked(asked): Asked<ProgramQuery>,
+) -> Answer<Json<Program>> {
+    let begun = Instant::now();
+    let node = deploys(&plane, &caller, asked).await?;
+    let resolved = node.wasm.resolve(&program).await?;
+    let program = node.wasm.program(resolved.digest).await?;
+    Ok(Json(Program {
+        digest: resolved.digest.to_string(),
+        bytes: node.wasm.bytes(resolved.digest)?,
+        imports: program.imports().to_vec(),
+        cached: true,
+        took_us: micros(begun.elapsed()),
+        demo: resolved.demo.map(|demo| format!("demo:{}", demo.name)),
+    }))
+}
+
+/// The way to the node of one who may deploy.
+async fn deploys<'a>(
+    plane: &'a Plane,
+    caller: &Caller,
+    asked: ProgramQuery,
+) -> Answer<Permitted<'a>> {
+    let resource = match &asked.tenant {
+        Some(tenant) => ResourceId::Tenant(name("tenant", tenant)?),
+        None => ResourceId::Node(None),
+    };
+    plane.permit(caller, PolicyAction::Deploy, resource).await
 }
 
 /// Lists the demos inside the binary, then the programs that are kept, by digest.

@@ -10,14 +10,17 @@ use caxton_actors::{
 };
 use caxton_api::codes;
 use caxton_capabilities::{Denied, ParseIdError, ParseNameError};
-use caxton_sandbox::{CompileError, LIMITS, LimitError};
+use caxton_sandbox::{CompileError, LIMITS, LimitError, LoadError};
 
 use super::problem::{Failure, RETRY_AFTER_S};
 use crate::{
     access::{book::ChangeError, keeper::KeepError, manifests::NotSigned},
     store::ProgramError,
-    wasm::{ResolveError, UploadError},
+    wasm::{ResolveError, RunError, UploadError},
 };
+
+/// What a client is told to wait whose tenant has used up its quota: somebody has to remove something, or to raise it.
+const QUOTA_RETRY_S: u64 = 60;
 
 impl From<Denied> for Failure {
     fn from(denied: Denied) -> Self {
@@ -106,12 +109,28 @@ impl From<RegistryError> for Failure {
                 Self::new(codes::AT_CAPACITY, fault.reason)
             }
             RegistryError::Stopped(_) => Self::new(codes::FORBIDDEN, text),
+            RegistryError::OverQuota(_) => {
+                Self::new(codes::BUSY, text).retry_after(QUOTA_RETRY_S)
+            }
             RegistryError::NotIssued(_) => Self::invalid(text),
             RegistryError::Trial(_) => Self::new(codes::TRIAL_FAILED, text),
             RegistryError::Ledger(error) => error.into(),
             RegistryError::NotStarted(_) => Self::new(codes::INTERNAL, text),
             RegistryError::NotRunning => {
                 Self::new(codes::NOT_READY, text).retry_after(RETRY_AFTER_S)
+            }
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let text = error.to_string();
+        match error {
+            RunError::Load(LoadError::AtCapacity { .. }) => Self::new(codes::AT_CAPACITY, text),
+            RunError::Stopping => Self::new(codes::NOT_READY, text),
+            RunError::Store(_) | RunError::Compile(_) | RunError::Load(_) => {
+                Self::new(codes::TRIAL_FAILED, text)
             }
         }
     }

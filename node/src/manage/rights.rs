@@ -1,9 +1,13 @@
-//! What an agent's token may give it: nothing that its deployer could not do.
+//! What an agent's token may give it: nothing that its deployer could not do; and what a new version asks for beyond the
+//! one in use.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use caxton_actors::{gateway::SENDERS_MAX, ports::Accepts};
 use caxton_api::types;
 use caxton_capabilities::{
-    Address, Grant, Pattern, PolicyAction, Rate, Refusal, ResourceId, Rights,
+    Address, Contents, Grant, Moment, Name, Pattern, PolicyAction, Rate, Refusal, ResourceId,
+    Rights, Widened, widening,
 };
 
 use super::{
@@ -63,17 +67,37 @@ fn wish(grant: &Grant) -> Wish {
     Wish::new(action, id)
 }
 
-/// Which of `asked` no right of `before` gives.
-pub(super) fn widened(before: &[String], asked: &[String]) -> Vec<String> {
-    let parse = |texts: &[String]| -> Vec<Grant> {
-        let parsed = texts.iter().map(|text| text.parse());
-        parsed.filter_map(Result::ok).collect()
-    };
-    let before = parse(before);
-    let more = parse(asked).into_iter();
-    more.filter(|grant| !before.iter().any(|held| held.includes(grant)))
-        .map(|grant| grant.to_string())
-        .collect()
+/// What a version asks of the node.
+pub(super) struct Asks<'a> {
+    pub(super) address: &'a Address,
+    /// Every limit that it runs under.
+    pub(super) limits: BTreeMap<String, u64>,
+    pub(super) protocols: BTreeSet<String>,
+    pub(super) services: BTreeSet<Name>,
+    pub(super) rights: &'a [String],
+    pub(super) imports: Vec<String>,
+}
+
+/// What the new version asks for beyond the old one, whoever signed them or nobody.
+pub(super) fn widened(old: Asks<'_>, new: Asks<'_>) -> Vec<Widened> {
+    widening(&contents(old), &contents(new), |_all_are_set| None)
+}
+
+fn contents(asks: Asks<'_>) -> Contents {
+    // Checked when they were asked for.
+    let grants = asks.rights.iter().filter_map(|text| text.parse().ok());
+    Contents {
+        trust_domain: None,
+        address: asks.address.clone(),
+        program: [0; 32],
+        number: 1,
+        limits: asks.limits,
+        imports: asks.imports.into_iter().collect(),
+        protocols: asks.protocols,
+        services: asks.services,
+        rights: Rights::try_new(grants).ok(),
+        signed_at: Moment::EPOCH,
+    }
 }
 
 /// The receiver's own terms.
@@ -126,15 +150,34 @@ mod tests {
     }
 
     #[test]
-    fn what_no_right_of_before_gives_is_named() {
+    fn what_the_version_in_use_does_not_have_is_named() {
+        let address: Address = "acme/one".parse().unwrap();
         let before = texts(&["send acme/*", "read acme/one"]);
         let asked = texts(&["send acme/two", "read acme/two", "send other/one"]);
+        let asks = |rights, memory, imports: &[&str]| Asks {
+            address: &address,
+            limits: [("memory_bytes".to_owned(), memory)].into(),
+            protocols: BTreeSet::new(),
+            services: BTreeSet::new(),
+            rights,
+            imports: texts(imports),
+        };
+        let told = |old, new| -> Vec<String> {
+            widened(old, new).iter().map(ToString::to_string).collect()
+        };
+        let (log, both) = (&["caxton:agent/log"], &["caxton:agent/log", "caxton:agent/kv"]);
         assert_eq!(
-            widened(&before, &asked),
-            ["read acme/two", "send other/one"]
+            told(asks(&before, 1, log), asks(&asked, 2, both)),
+            [
+                "a higher limit: `memory_bytes` is 2, was 1",
+                "a new import: `caxton:agent/kv`",
+                "a new right: `read acme/two`",
+                "a new right: `send other/one`",
+            ]
         );
-        assert!(widened(&before, &before).is_empty());
-        assert_eq!(widened(&[], &before), before);
+        let none: [String; 0] = [];
+        assert_eq!(told(asks(&before, 2, both), asks(&before, 1, log)), none);
+        assert_eq!(told(asks(&[], 1, log), asks(&before, 1, log)).len(), 2);
     }
 
     #[test]

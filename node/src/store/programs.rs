@@ -152,6 +152,15 @@ impl ProgramFolder {
         })
     }
 
+    /// How long a program is.
+    pub(super) fn bytes(&self, digest: Digest) -> Result<u64, ProgramError> {
+        let path = self.path(digest);
+        let found = fs::metadata(&path);
+        found
+            .map(|file| file.len())
+            .map_err(|source| ProgramError::Io { path, source })
+    }
+
     /// Notes that a program was asked for `now`. `false`: it is not here.
     pub(super) fn mark(&self, digest: Digest, now: SystemTime) -> Result<bool, ProgramError> {
         let _marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner);

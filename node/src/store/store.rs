@@ -314,6 +314,14 @@ impl Store {
         self.programs.mark(digest, self.clock.now())
     }
 
+    /// How many bytes a program that is here has. Blocks.
+    ///
+    /// # Errors
+    /// There is none, or its file cannot be read.
+    pub fn program_bytes(&self, digest: Digest) -> Result<u64, ProgramError> {
+        self.programs.bytes(digest)
+    }
+
     /// A program's bytes, which are those that were kept: the hash is verified. Blocks.
     ///
     /// # Errors

@@ -141,7 +141,10 @@ fn node() -> Vec<Row> {
         )
         .breaks(),
         row("GET", paths::PROGRAMS, Whole, looks),
-        row("POST", paths::PROGRAMS, Whole, May::Roles("a")).body(NO_PROGRAM),
+        row("GET", paths::PROGRAM, Tenant, May::Roles("apd")).query("?tenant={tenant}"),
+        row("POST", paths::PROGRAMS, Tenant, May::Roles("apd"))
+            .query("?tenant={tenant}")
+            .body(NO_PROGRAM),
         row("GET", paths::AGENTS, Whole, looks),
         row("GET", paths::AGENTS, Tenant, May::Roles("apov"))
             .query("?tenant={tenant}")
