@@ -334,6 +334,25 @@ pub enum Step {
         /// One line.
         reason: String,
     },
+    /// A program wanted it sent, and it was never accepted.
+    Unsent {
+        /// Who wanted to send it.
+        sender: Principal,
+        /// Where to.
+        receiver: Principal,
+        /// The speech act.
+        performative: Performative,
+        /// The conversation.
+        conversation: ConversationId,
+        /// The message whose handling caused it.
+        cause: MessageId,
+        /// Content bytes.
+        bytes: u64,
+        /// A stable word.
+        kind: &'static str,
+        /// One line.
+        reason: String,
+    },
 }
 
 impl Step {
@@ -345,7 +364,7 @@ impl Step {
             Self::Started { .. } => "started",
             Self::Handled { .. } => "handled",
             Self::Answered => "answered",
-            Self::Refused { .. } => "refused",
+            Self::Refused { .. } | Self::Unsent { .. } => "refused",
             Self::Failed { .. } => "failed",
             Self::DeadLettered { .. } => "dead-lettered",
         }

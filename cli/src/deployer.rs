@@ -71,12 +71,13 @@ pub async fn deploy_named(
     client: &Client,
     (tenant, agent): (&str, &str),
     wish: &Deployment,
+    imports: Option<Vec<String>>,
 ) -> Result<Deployed, CliError> {
     let tenant = tenant
         .parse()
         .map_err(|error| wrong("the tenant", &error))?;
     let agent = agent.parse().map_err(|error| wrong("the agent", &error))?;
-    deploy(client, &Address::new(tenant, agent), wish, (None, None)).await
+    deploy(client, &Address::new(tenant, agent), wish, (imports, None)).await
 }
 
 async fn send(

@@ -64,7 +64,7 @@ impl Operator {
     /// # Errors
     /// The node refuses it.
     pub async fn deploy(&self, agent: &str, wish: &Deployment) -> Result<Deployed, CliError> {
-        caxton_cli::deployer::deploy_named(&self.client, ("default", agent), wish).await
+        caxton_cli::deployer::deploy_named(&self.client, ("default", agent), wish, None).await
     }
 
     /// Deploys an uploaded program without any further wish.

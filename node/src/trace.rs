@@ -91,6 +91,7 @@ impl TraceRing {
                     is_cut |= cause.is_some_and(|cause| !accepted.contains(&cause));
                     accepted.insert(hop.message);
                 }
+                Step::Unsent { cause, .. } => is_cut |= !accepted.contains(cause),
                 _ => is_cut |= !accepted.contains(&hop.message),
             }
         }
@@ -194,7 +195,9 @@ fn named(hop: &Hop, text: &str) -> Option<String> {
         hop.message.to_string()
     } else if text.starts_with("cnv_") {
         match &hop.step {
-            Step::Accepted { conversation, .. } => conversation.to_string(),
+            Step::Accepted { conversation, .. } | Step::Unsent { conversation, .. } => {
+                conversation.to_string()
+            }
             _ => return None,
         }
     } else if text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -31,17 +31,17 @@ impl AgentState {
     ) -> Result<(), ActorProcessingErr> {
         let gateway = self.arguments.gateway.clone();
         let mut prepared = Vec::with_capacity(reaction.sent.len());
-        let mut refused = Vec::new();
+        let mut unsent = Vec::new();
         for draft in reaction.sent {
             match gateway.prepare_draft(&self.arguments.port, &job.envelope, draft) {
                 Ok(ready) => match self.core.says(&ready.envelope) {
                     Ok(()) => prepared.push(ready),
                     Err(illegal) => {
-                        refused.push((ready.envelope, "illegal-act", illegal.to_string()));
+                        unsent.push((ready.envelope, "illegal-act", illegal.to_string()));
                     }
                 },
                 Err((envelope, refusal)) => {
-                    refused.push((envelope, refusal.kind(), refusal.to_string()));
+                    unsent.push((envelope, refusal.kind(), refusal.to_string()));
                 }
             }
         }
@@ -75,6 +75,7 @@ impl AgentState {
         let cause = job.envelope.id;
         drop(job); // Its places are free before what it caused is delivered.
         let mut acceptances = acceptances.into_iter();
+        let mut refused = Vec::new();
         for ready in prepared {
             let acceptance = ready.durable_for().and_then(|_| acceptances.next());
             let envelope = Arc::clone(&ready.envelope);
@@ -82,14 +83,11 @@ impl AgentState {
                 refused.push((envelope, refusal.kind(), refusal.to_string()));
             }
         }
+        for (envelope, kind, reason) in unsent {
+            gateway.record_unsent(&envelope, cause, (kind, &reason));
+            gateway.answer_for(&envelope, Performative::Refuse, kind, &reason);
+        }
         for (envelope, kind, reason) in refused {
-            gateway.record(
-                &envelope,
-                Step::Refused {
-                    kind,
-                    reason: reason.clone(),
-                },
-            );
             gateway.answer_for(&envelope, Performative::Refuse, kind, &reason);
         }
         Ok(())

@@ -257,6 +257,26 @@ impl Gateway {
         );
     }
 
+    /// Records what a reaction wanted sent, and may not.
+    pub(crate) fn record_unsent(
+        &self,
+        envelope: &Envelope,
+        cause: MessageId,
+        (kind, reason): (&'static str, &str),
+    ) {
+        let step = Step::Unsent {
+            sender: envelope.sender.clone(),
+            receiver: envelope.receiver.clone(),
+            performative: envelope.performative,
+            conversation: envelope.conversation,
+            cause,
+            bytes: u64::try_from(envelope.content.len()).unwrap_or(u64::MAX),
+            kind,
+            reason: reason.to_owned(),
+        };
+        self.record(envelope, step);
+    }
+
     pub(super) fn record_accepted(
         &self,
         envelope: &Arc<Envelope>,

@@ -284,3 +284,48 @@ async fn who_may_do_what_survives_a_kill_and_a_restart() -> Result<()> {
     home.run(["whoami", "--api-key-file", bob])?.expect(4)?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_manager_takes_back_its_tokens_and_keys_and_no_others() -> Result<()> {
+    let (home, _node, operator) = crate::unsigned_node()?;
+    for tenant in ["acme", "other"] {
+        let path = fill(paths::AGENT, &[tenant, "one"]);
+        let wish = serde_json::json!({ "program": "demo:echo" });
+        call(&operator.client, "PUT", &path, wish).await?;
+    }
+    operator_with(&home, "in-acme", &["viewer@acme"])?;
+    operator_with(&home, "in-other", &["viewer@other"])?;
+    operator_with(&home, "in-both", &["viewer@acme", "viewer@other"])?;
+    let manager = operator_with(&home, "manager", &["project-manager@acme"])?;
+    let manager = client_of(&home, &manager)?;
+    let listed = async |client: &Client, path: &str| call(client, "GET", path, Value::Null).await;
+    let keys = listed(&manager, paths::API_KEYS).await?;
+    let keys: Vec<_> = keys["items"].as_array().context("no items")?.iter().collect();
+    let names: Vec<_> = keys.iter().filter_map(|key| key["name"].as_str()).collect();
+    assert_eq!(names, ["in-acme", "manager"]);
+    let tokens = listed(&operator.client, paths::TOKENS).await?;
+    let token_of = |agent: &str| {
+        let mut items = tokens["items"].as_array().into_iter().flatten();
+        let item = items.find(|item| item["agent"] == agent);
+        item.and_then(|item| item["ids"][1].as_str().map(str::to_owned))
+    };
+    let (own, foreign) = (token_of("acme/one"), token_of("other/one"));
+    let take = async |wish: Value| call(&manager, "POST", paths::ACCESS_REVOCATIONS, wish).await;
+    for wish in [
+        serde_json::json!({ "token": foreign.context("no token")? }),
+        serde_json::json!({ "key": "in-other" }),
+        serde_json::json!({ "key": "in-both" }),
+        serde_json::json!({ "key": "none-such" }),
+    ] {
+        let refused = take(wish.clone()).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("CX0403"), "{wish}: {refused:?}");
+    }
+    take(serde_json::json!({ "token": own.context("no token")? })).await?;
+    take(serde_json::json!({ "key": "in-acme" })).await?;
+    let own_key = serde_json::json!({ "name": "second" });
+    call(&manager, "POST", paths::API_KEYS, own_key).await?;
+    let for_another = serde_json::json!({ "name": "third", "operator": "in-acme" });
+    let refused = call(&manager, "POST", paths::API_KEYS, for_another).await;
+    assert!(format!("{:?}", refused.unwrap_err()).contains("CX0403"));
+    Ok(())
+}

@@ -37,6 +37,8 @@ const PEM_BYTES_MAX: usize = 3 << 20;
 const CERTIFICATES_MAX: usize = 20;
 const CERTIFICATE: u8 = 1;
 const LIST: u8 = 2;
+/// Stands behind the last part: without it what was cut off at the end of a part would be a bundle with fewer lists.
+const END: u8 = 0;
 
 /// True for bytes that say of themselves that they are a bundle.
 pub(crate) fn is_bundle(bytes: &[u8]) -> bool {
@@ -319,6 +321,7 @@ impl TrustBundle {
             bytes.extend(length.to_be_bytes());
             bytes.extend_from_slice(part);
         }
+        bytes.push(END);
         bytes
     }
 
@@ -333,6 +336,7 @@ impl TrustBundle {
         }
         let mut rest = bytes
             .strip_prefix(MAGIC)
+            .and_then(|rest| rest.strip_suffix(&[END]))
             .ok_or(TrustBundleError::Malformed)?;
         let (mut certificates, mut lists) = (Vec::new(), Vec::new());
         while !rest.is_empty() {

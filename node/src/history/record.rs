@@ -98,6 +98,16 @@ enum StepRow {
     DeadLettered {
         reason: String,
     },
+    Unsent {
+        sender: Principal,
+        receiver: Principal,
+        performative: Performative,
+        conversation: [u8; 16],
+        cause: [u8; 16],
+        bytes: u64,
+        kind: String,
+        reason: String,
+    },
 }
 
 impl From<Hop> for HopRow {
@@ -159,6 +169,25 @@ impl From<Hop> for HopRow {
                 retry,
             },
             Step::DeadLettered { reason } => StepRow::DeadLettered { reason },
+            Step::Unsent {
+                sender,
+                receiver,
+                performative,
+                conversation,
+                cause,
+                bytes,
+                kind,
+                reason,
+            } => StepRow::Unsent {
+                sender,
+                receiver,
+                performative,
+                conversation: *conversation.uuid().as_bytes(),
+                cause: *cause.uuid().as_bytes(),
+                bytes,
+                kind: kind.to_owned(),
+                reason,
+            },
         };
         Self {
             trace: hop.trace.as_u128(),
@@ -248,6 +277,25 @@ impl HopRow {
                 retry,
             },
             StepRow::DeadLettered { reason } => Step::DeadLettered { reason },
+            StepRow::Unsent {
+                sender,
+                receiver,
+                performative,
+                conversation,
+                cause,
+                bytes,
+                kind,
+                reason,
+            } => Step::Unsent {
+                sender,
+                receiver,
+                performative,
+                conversation: ConversationId::from_uuid(uuid::Uuid::from_bytes(conversation)),
+                cause: message(cause),
+                bytes,
+                kind: words.word(kind),
+                reason,
+            },
         };
         Some(Hop {
             trace: TraceId::from_u128(self.trace)?,

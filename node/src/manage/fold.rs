@@ -14,6 +14,9 @@ pub(super) fn concerns(hops: &[Hop], agent: &Address) -> bool {
     hops.iter().any(|hop| match &hop.step {
         Step::Accepted {
             sender, receiver, ..
+        }
+        | Step::Unsent {
+            sender, receiver, ..
         } => is(sender) || is(receiver),
         _ => false,
     })
@@ -45,7 +48,8 @@ pub(super) fn summary(trace: TraceId, hops: &[Hop]) -> Option<TraceSummary> {
 
 /// Folds hops, in the order they were recorded, into messages; none where there are no hops.
 ///
-/// A message whose acceptance is forgotten is left out: nothing tells whose it was.
+/// A message whose acceptance is forgotten is left out: nothing tells whose it was. One that was never accepted stands
+/// there with why.
 pub(super) fn fold(node: &str, trace: TraceId, hops: &[Hop], truncated: bool) -> Option<Trace> {
     let start = hops.first()?.at_us;
     let mut messages: Vec<TracedMessage> = Vec::new();
@@ -74,20 +78,41 @@ pub(super) fn fold(node: &str, trace: TraceId, hops: &[Hop], truncated: bool) ->
 }
 
 fn begun(node: &str, hop: &Hop, start: u64) -> Option<TracedMessage> {
-    let Step::Accepted {
-        sender,
-        receiver,
-        performative,
-        conversation,
-        cause,
-        rule,
-        chain,
-        bytes,
-        ..
-    } = &hop.step
-    else {
-        return None;
+    let (parties, performative, conversation, cause, (rule, chain), bytes, reason) = match &hop.step
+    {
+        Step::Accepted {
+            sender,
+            receiver,
+            performative,
+            conversation,
+            cause,
+            rule,
+            chain,
+            bytes,
+            ..
+        } => {
+            let by = (&**rule, &**chain);
+            let parties = (sender, receiver);
+            (parties, performative, conversation, *cause, by, bytes, None)
+        }
+        Step::Unsent {
+            sender,
+            receiver,
+            performative,
+            conversation,
+            cause,
+            bytes,
+            kind,
+            reason,
+        } => {
+            let (parties, why) = ((sender, receiver), format!("{kind}: {reason}"));
+            let by = ("", &[][..]);
+            let cause = Some(*cause);
+            (parties, performative, conversation, cause, by, bytes, Some(why))
+        }
+        _ => return None,
     };
+    let (sender, receiver) = parties;
     Some(TracedMessage {
         message: hop.message.to_string(),
         cause: cause.map(|cause| cause.to_string()),
@@ -102,14 +127,14 @@ fn begun(node: &str, hop: &Hop, start: u64) -> Option<TracedMessage> {
         accepted_us: hop.at_us.saturating_sub(start),
         waited_us: None,
         started_us: None,
-        ended_us: None,
+        ended_us: reason.as_ref().map(|_over| hop.at_us.saturating_sub(start)),
         cpu_us: None,
         host_calls: None,
         memory_bytes: None,
         version: None,
         attempts: 0,
         state: hop.step.as_str().to_owned(),
-        reason: None,
+        reason,
     })
 }
 
@@ -117,7 +142,7 @@ fn step(message: &mut TracedMessage, hop: &Hop, start: u64) {
     let at = hop.at_us.saturating_sub(start);
     message.ended_us = Some(at);
     match &hop.step {
-        Step::Accepted { .. } => return,
+        Step::Accepted { .. } | Step::Unsent { .. } => return,
         Step::Started {
             waited,
             version,
@@ -206,6 +231,35 @@ mod tests {
             host_calls: 5,
             memory: 64,
         }
+    }
+
+    #[test]
+    fn what_was_never_accepted_stands_there_with_why() {
+        let unsent = Step::Unsent {
+            sender: "acme/one".parse().unwrap(),
+            receiver: "other/two".parse().unwrap(),
+            performative: Performative::Inform,
+            conversation: ConversationId::from_uuid(Uuid::from_u128(1)),
+            cause: id(1),
+            bytes: 7,
+            kind: "denied",
+            reason: "no".to_owned(),
+        };
+        let hops = [
+            accepted(1, 1_000, "operator:admin", "acme/one", None),
+            hop(1, 2_000, started(1)),
+            hop(2, 3_000, unsent),
+            hop(1, 4_000, handled()),
+        ];
+        let folded = fold("node-1", trace(), &hops, false).unwrap();
+        let [_asked, unsent] = &folded.messages[..] else {
+            panic!("{folded:?}")
+        };
+        assert_eq!(unsent.receiver, "other/two");
+        assert_eq!(unsent.cause, folded.messages[0].message.clone().into());
+        assert_eq!((&*unsent.state, unsent.reason.as_deref()), ("refused", Some("denied: no")));
+        assert_eq!((unsent.accepted_us, unsent.ended_us), (2_000, Some(2_000)));
+        assert!(concerns(&hops, &"other/two".parse().unwrap()));
     }
 
     #[test]

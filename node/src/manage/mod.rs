@@ -10,6 +10,7 @@
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
 //! order ....... a message to send, checked      fold ............... hops -> traces
 //! rights ...... what an agent's token may give it
+//! owners ...... whose a thing is, for policies to ask
 //! problem ..... the form of an error           refusals ........... which error is which code
 //! convert ..... inner values -> `caxton_api`   openapi ............ the document, made from the handlers
 //! grammar ..... what the document says of single values
@@ -54,6 +55,7 @@ mod nodes;
 mod observe;
 mod openapi;
 mod order;
+mod owners;
 mod page;
 mod patience;
 mod plane;

@@ -8,7 +8,10 @@ use std::{
 };
 
 use axum::{body::Bytes, extract::State};
-use caxton_actors::ports::{Ids as _, unix_ms};
+use caxton_actors::{
+    gateway::Routes,
+    ports::{Ids as _, unix_ms},
+};
 use caxton_api::codes;
 use caxton_capabilities::{
     Address, Name, PolicyAction, PolicyContext, PolicyRequest, PolicyResource, Principal, Refusal,
@@ -31,6 +34,7 @@ use super::{
 };
 use crate::{
     access::{
+        book::Access,
         jwt::Logins,
         keeper::InForce,
         keys::Known,
@@ -142,8 +146,12 @@ impl Plane {
         action: PolicyAction,
         resource: ResourceId,
     ) -> Answer<Permitted<'_>> {
-        let mut wish = Wish::new(action, resource);
-        wish.resource.owner = self.owner(&wish.resource.id);
+        let resource = self.resource(resource);
+        self.permit_wish(caller, Wish { action, resource }).await
+    }
+
+    /// The same for something of which more is known than the node does.
+    pub(super) async fn permit_wish(&self, caller: &Caller, wish: Wish) -> Answer<Permitted<'_>> {
         let decided = self.decide(caller, &wish);
         // Lists, figures and probes of the node are asked for all the time, and tell nothing of a tenant's.
         let is_told = decided.is_err()
@@ -211,16 +219,14 @@ impl Plane {
         Failure::new(codes::FORBIDDEN, detail)
     }
 
-    /// The operator who owns an agent, so that policies may ask for it.
-    fn owner(&self, id: &ResourceId) -> Option<Name> {
-        let (ResourceId::Agent(address) | ResourceId::Deployment(address)) = id else {
-            return None;
-        };
-        let port = self.app.tree.gateway.routes().get(address)?;
-        match &port.owner {
-            Principal::Operator(name) => Some(name.clone()),
-            Principal::Agent(_) | Principal::Node => None,
-        }
+    /// The agents of this node.
+    pub(super) fn routes(&self) -> &Routes {
+        self.app.tree.gateway.routes()
+    }
+
+    /// Who may do what, as it is in force.
+    pub(super) fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.app.keeper.in_force().access)
     }
 
     /// Whether `caller` may do it, without a word to anybody: for what is shown besides.

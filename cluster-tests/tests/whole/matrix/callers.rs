@@ -20,6 +20,9 @@ const ROLES: [(&str, char); 5] = [
     ("viewer", 'v'),
 ];
 
+/// How the name of a caller ends who shows a service token.
+pub(super) const BY_SERVICE_TOKEN: &str = ", by service token";
+
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Who {
@@ -115,7 +118,7 @@ impl Maker<'_> {
         let own = with_key(self.admin, Some(key.clone()))?;
         let token = call(&own, "POST", paths::SERVICE_TOKENS, Value::Null).await?;
         self.push(name, who, Some(key), false)?;
-        let name = format!("{name}, by service token");
+        let name = format!("{name}{BY_SERVICE_TOKEN}");
         self.push(&name, who, Some(text(&token, "token")?), true)
     }
 

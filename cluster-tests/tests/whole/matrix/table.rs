@@ -19,6 +19,8 @@ pub(super) enum May {
     Anyone,
     /// Whoever is known, whatever they may do besides.
     Known,
+    /// Whoever has all of their own authority.
+    Own,
     /// These roles over everything and, of what is a tenant's, in that tenant.
     Roles(&'static str),
 }
@@ -75,6 +77,10 @@ const fn row(method: &'static str, path: &'static str, over: Over, may: May) -> 
 }
 
 impl Row {
+    pub(super) fn makes_keys(&self) -> bool {
+        (self.method, self.path) == ("POST", paths::API_KEYS)
+    }
+
     const fn query(self, query: &'static str) -> Self {
         Self { query, ..self }
     }
@@ -209,8 +215,8 @@ fn access() -> Vec<Row> {
             .body(r#"{"public_key":"{public_key}"}"#),
         row("DELETE", paths::DEPLOYER_KEY, operator, all),
         row("POST", paths::SERVICE_TOKENS, Whole, May::Known),
-        row("GET", paths::API_KEYS, Whole, looks),
         // A list of what the caller may see is nobody's to be refused; what is in it is looked at by itself.
+        row("GET", paths::API_KEYS, Whole, May::Known),
         row("GET", paths::TENANTS, Whole, May::Known),
         row("GET", paths::TOKENS, Whole, May::Known),
         row("GET", paths::TENANT, Tenant, May::Roles("apov")).observed(),
@@ -288,7 +294,7 @@ fn leaving_something() -> Vec<Row> {
     let all = May::Roles("a");
     vec![
         row("PUT", paths::OPERATOR, Thing("witness", "newcomer"), all).body(r#"{"roles":[]}"#),
-        row("POST", paths::API_KEYS, Whole, all).body(r#"{"name":"own-key"}"#),
+        row("POST", paths::API_KEYS, Whole, May::Own).body(r#"{"name":"own-key"}"#),
         row("POST", paths::API_KEYS, Whole, all)
             .body(r#"{"name":"key-of-witness","operator":"witness"}"#),
         row("DELETE", paths::POLICY, Thing("witness", "none-such"), all),

@@ -61,7 +61,8 @@ fn a_bundle_has_one_encoding_whatever_the_order_of_its_parts() {
 
     // The parts in another order, as bytes.
     let encoded = bundle.encode();
-    let (magic, mut rest) = encoded.split_at(22);
+    let (magic, rest) = encoded.split_at(22);
+    let (end, mut rest) = rest.split_last().unwrap();
     let mut framed = Vec::new();
     while !rest.is_empty() {
         let length = u32::from_be_bytes(rest[1..5].try_into().unwrap()) as usize;
@@ -70,15 +71,20 @@ fn a_bundle_has_one_encoding_whatever_the_order_of_its_parts() {
         rest = after;
     }
     framed.reverse();
-    let turned = [magic, &framed.concat()].concat();
+    let turned = [magic, &framed.concat(), &[*end]].concat();
     assert_eq!(turned.len(), encoded.len());
     assert_eq!(
         TrustBundle::decode(&turned),
         Err(TrustBundleError::Malformed)
     );
     framed.reverse();
+    for cut in 0..framed.len() {
+        let shorter = [magic, &framed[..cut].concat()].concat();
+        let told = TrustBundle::decode(&shorter);
+        assert_eq!(told, Err(TrustBundleError::Malformed), "{cut} parts");
+    }
     framed.push(framed[0]);
-    let doubled = [magic, &framed.concat()].concat();
+    let doubled = [magic, &framed.concat(), &[*end]].concat();
     assert_eq!(
         TrustBundle::decode(&doubled),
         Err(TrustBundleError::Malformed)
@@ -283,8 +289,8 @@ fn every_byte_of_a_bundled_root_counts_whether_it_is_signed_or_not() {
     for position in 0..encoded.len() {
         counts(position, position % 8);
     }
-    // The algorithm and the header of the signature, which nobody signs: 18 bytes before it.
-    let signature = encoded.len() - 4627;
+    // The algorithm and the header of the signature, which nobody signs: 18 bytes before it, and the end behind.
+    let signature = encoded.len() - 1 - 4627;
     for position in signature - 18..signature {
         (0..8).for_each(|bit| counts(position, bit));
     }

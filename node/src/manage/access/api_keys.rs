@@ -7,7 +7,7 @@ use caxton_api::{
     types::{ApiKey, NewApiKey, Page, Problem},
 };
 use caxton_audit::EventType;
-use caxton_capabilities::{Name, PolicyAction, Refusal, ResourceId, Scopes};
+use caxton_capabilities::{Name, PolicyAction, Principal, Refusal, ResourceId, Scopes};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -17,7 +17,7 @@ use crate::{
     manage::{
         convert::rfc3339_ms,
         deeds::Deed,
-        extract::{Asked, Caller, Given, NoQuery, name, shown},
+        extract::{Asked, Caller, Given, Method, NoQuery, name, shown},
         nodes::PageQuery,
         page::{limit, page},
         plane::{Shared, Wish, short},
@@ -31,7 +31,7 @@ const TTL_BOUNDS_S: std::ops::RangeInclusive<u64> = 60..=3_650 * 86_400;
 /// Networks of one key.
 const NETWORKS_MAX: usize = 32;
 
-/// Lists keys, without what opens anything.
+/// Lists the keys that the caller may see, their own among them, without what opens anything.
 #[utoipa::path(get, path = paths::API_KEYS, tag = "access", params(PageQuery),
     responses((status = 200, description = "A page of keys, by name", body = Page<ApiKey>)))]
 pub(in crate::manage) async fn list_api_keys(
@@ -40,13 +40,19 @@ pub(in crate::manage) async fn list_api_keys(
     Asked(asked): Asked<PageQuery>,
 ) -> Answer<Json<Page<ApiKey>>> {
     let limit = limit(asked.limit)?;
-    let node = plane.read_cluster(&caller).await?;
+    let node = plane.seen(&caller);
     let now_ms = unix_ms(node.environment.now());
-    let in_force = node.keeper.in_force();
+    let access = plane.access();
     let after = asked.cursor.unwrap_or_default();
-    let rows = in_force.access.keys.iter();
+    let sees_all = plane.may(&caller, &Wish::new(PolicyAction::Read, ResourceId::Cluster));
+    let may_see = |name: &Name| {
+        let resource = plane.resource(ResourceId::ApiKey(name.clone()));
+        let action = PolicyAction::Read;
+        sees_all || plane.may(&caller, &Wish { action, resource })
+    };
+    let rows = access.keys.iter();
     let keys: Vec<ApiKey> = rows
-        .filter(|(name, _)| name.as_str() > after.as_str())
+        .filter(|(name, _)| name.as_str() > after.as_str() && may_see(name))
         .take(limit + 1)
         .map(|(name, row)| shape(name, row, now_ms))
         .collect();
@@ -70,24 +76,27 @@ pub(in crate::manage) async fn make_api_key(
     if !TTL_BOUNDS_S.contains(&ttl_s) {
         return Err(Failure::invalid("`ttl_s` is 60 to 315360000"));
     }
-    // SECURITY: a key with less than its operator's authority would otherwise make one with all of it.
-    if !caller.known.scopes.is_everything() {
+    // SECURITY: a key with less than its operator's authority would otherwise make one with all of it, and a token of a
+    // quarter of an hour one for years.
+    if !caller.known.scopes.is_everything() || caller.method == Method::ServiceToken {
         let wish = Wish::new(PolicyAction::TokenCreate, ResourceId::ApiKey(wanted));
         return Err(plane.refuse(&caller, &wish, Refusal::Scope).await);
     }
     let owner = new.operator.as_deref();
     let owner: Option<Name> = owner.map(|text| name("operator", text)).transpose()?;
     let is_own = owner.as_ref().is_none_or(|owner| {
-        matches!(&caller.principal, caxton_capabilities::Principal::Operator(own) if own == owner)
+        matches!(&caller.principal, Principal::Operator(own) if own == owner)
     });
-    // A key of one's own is a key; one of somebody else's acts in their name.
-    let action = match is_own {
-        true => PolicyAction::TokenCreate,
-        false => PolicyAction::OperatorAdmin,
+    // A key of one's own gives nothing new; one of somebody else's acts in their name.
+    let mut wish = match is_own {
+        true => Wish::new(PolicyAction::TokenCreate, ResourceId::ApiKey(wanted.clone())),
+        false => Wish::new(PolicyAction::OperatorAdmin, ResourceId::ApiKey(wanted.clone())),
     };
-    let node = plane
-        .permit(&caller, action, ResourceId::ApiKey(wanted.clone()))
-        .await?;
+    wish.resource.owner = match &caller.principal {
+        Principal::Operator(own) if is_own => Some(own.clone()),
+        _ => None,
+    };
+    let node = plane.permit_wish(&caller, wish).await?;
     let (by, made) = (operator(&node)?, deed(&node, None)?);
     let owner = owner.unwrap_or_else(|| by.clone());
     let random: Zeroizing<[u8; 32]> = Zeroizing::new(node.environment.bytes());
