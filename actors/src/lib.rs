@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod policy;
 pub mod ports;
 pub mod pulse;
+pub mod rates;
 pub mod registry;
 pub mod supervision;
 #[cfg(test)]

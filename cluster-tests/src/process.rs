@@ -204,13 +204,25 @@ impl Home {
     /// # Errors
     /// There is no such context.
     pub fn client(&self) -> Result<Client> {
+        self.client_of(None)
+    }
+
+    /// A client of the node that a context of this home names; without one, the current context.
+    ///
+    /// # Errors
+    /// There is no such context.
+    pub fn client_of(&self, context: Option<&str>) -> Result<Client> {
         let home = self
             .path()
             .to_str()
             .context("the home's path is not UTF-8")?;
         let environment = Environment::from_pairs([("HOME", home)]);
         let contexts = Contexts::of(&environment).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        let target = Target::resolve(&Wanted::default(), &environment, &contexts)
+        let wanted = Wanted {
+            context: context.map(str::to_owned),
+            ..Wanted::default()
+        };
+        let target = Target::resolve(&wanted, &environment, &contexts)
             .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         Client::new(target).map_err(|error| anyhow::anyhow!("{error:?}"))
     }

@@ -4,6 +4,8 @@ use std::io::Read as _;
 
 use caxton_actors::ports::Digest;
 
+use crate::hex::unhex;
+
 /// A sample agent.
 #[derive(Debug)]
 pub(crate) struct Demo {
@@ -119,7 +121,7 @@ impl Demo {
         let line = section
             .lines()
             .find_map(|line| line.strip_prefix("sha256 = \""))?;
-        parse_hex(line.strip_suffix('"')?)
+        unhex(line.strip_suffix('"')?).map(Digest)
     }
 
     /// Its program. Unpacking the largest takes some 60 ms: not for an async thread.
@@ -133,22 +135,6 @@ impl Demo {
             .read_to_end(&mut unpacked)?;
         Ok(unpacked)
     }
-}
-
-/// Reads 64 hexadecimal digits in lower case.
-pub(crate) fn parse_hex(text: &str) -> Option<Digest> {
-    let plain = text.len() == 64
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    if !plain {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (slot, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *slot = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(Digest(digest))
 }
 
 #[cfg(test)]

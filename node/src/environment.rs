@@ -10,6 +10,9 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use caxton_actors::ports::{Clock, Ids};
 use caxton_capabilities::{AgentId, ConversationId, MessageId, TraceId};
 use uuid::{Builder, Uuid};
+use zeroize::Zeroizing;
+
+use crate::hex::hex;
 
 /// The system's clock and generator.
 #[derive(Debug)]
@@ -76,6 +79,13 @@ impl Environment {
             .fill(&mut bytes)
             .expect("the system's generator does not fail once it is seeded");
         bytes
+    }
+
+    /// A credential: 256 random bits behind what tells its kind.
+    pub(crate) fn credential(&self, prefix: &str) -> Zeroizing<String> {
+        let random: Zeroizing<[u8; 32]> = Zeroizing::new(self.bytes());
+        let digits = Zeroizing::new(hex(&*random));
+        Zeroizing::new([prefix, &**digits].concat())
     }
 
     /// Random bytes that may be known to whoever reads this process.

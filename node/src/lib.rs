@@ -24,6 +24,7 @@ mod environment;
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
 mod garbage;
+mod hex;
 mod history;
 mod identity;
 mod log;

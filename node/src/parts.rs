@@ -265,9 +265,7 @@ pub(crate) fn operator(
 ) -> Result<(Name, Secret, [u8; 32]), StartNodeError> {
     let path = folder.join("operator.key");
     if !path.exists() {
-        let random: [u8; 32] = environment.bytes();
-        let digits: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        write_file(&path, format!("cxk1_{digits}\n").as_bytes(), 0o600)?;
+        write_file(&path, environment.credential("cxk1_").as_bytes(), 0o600)?;
     }
     refuse_exposed(&path)?;
     let key = fs::read_to_string(&path).map_err(|source| IdentityError::File {

@@ -14,7 +14,8 @@ use caxton_sandbox::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    demos::{DEMOS, Demo, parse_hex},
+    demos::{DEMOS, Demo},
+    hex::{hex, unhex},
     store::{ProgramError, Store},
 };
 
@@ -171,10 +172,10 @@ impl Wasm {
                 demo: Some(demo),
             });
         }
-        let hex = text
+        let digits = text
             .strip_prefix("sha256:")
             .ok_or(ResolveError::Malformed)?;
-        let digest = parse_hex(hex).ok_or(ResolveError::Malformed)?;
+        let digest = unhex(digits).map(Digest).ok_or(ResolveError::Malformed)?;
         if !self.is_stored(digest) {
             return Err(ResolveError::UnknownDigest(digest));
         }
@@ -282,12 +283,7 @@ impl Wasm {
     }
 
     async fn load(&self, digest: Digest) -> Result<Program, RunError> {
-        let hex = digest
-            .0
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        let name = hex.parse().expect("32 bytes are 64 hexadecimal digits");
+        let name = hex(&digest.0).parse().expect("32 bytes are 64 hexadecimal digits");
         let compiled = match self.compiler.find_compiled(name).await? {
             Some(compiled) => compiled,
             None => self.compile_again(digest).await?,

@@ -1,9 +1,6 @@
 //! The way of one message: authorized, routed and admitted, made durable where that was asked for, moved.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::SystemTime,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use caxton_capabilities::{AgentId, Allowed, MessageId, Name, Permit, Principal};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -21,6 +18,7 @@ use crate::{
     agent::{AgentMessage, Job},
     envelope::{Delivery, Envelope, Step, TraceParent},
     ports::{Acceptance, Draft, LedgerError},
+    rates::Quota,
     supervision::Place,
 };
 
@@ -157,35 +155,36 @@ impl Gateway {
             return Err(busy(BusyWith::Rate));
         }
         if let Some(most) = quota.messages_per_s {
-            let rate = (u32::try_from(most).unwrap_or(u32::MAX), 1);
+            let rate = Quota {
+                count: u32::try_from(most).unwrap_or(u32::MAX),
+                window_s: 1,
+            };
             let tenant = Counted::Tenant(port.address.tenant.clone());
-            if most == 0 || !self.0.rates.take(tenant, rate, self.now_ns()) {
+            if most == 0 || !self.is_on_time(tenant, rate) {
                 return Err(busy(BusyWith::Quota));
             }
         }
         Ok(Destination::Agent { port, place, bytes })
     }
 
-    fn now_ns(&self) -> u64 {
-        let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| {
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        })
+    /// Counts one. Whatever is done to the wall clock does not count.
+    fn is_on_time(&self, key: Counted, rate: Quota) -> bool {
+        let now_ns = u64::try_from(self.0.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.rates.take(key, rate, now_ns).is_ok()
     }
 
     /// Counts a message under every rate that its token and its receiver ask for.
     fn is_in_rate(&self, port: &AgentPort, permit: &Permit) -> bool {
         let of_token = permit.allowed().into_iter().flat_map(Allowed::limits);
         let of_token = of_token.map(|limit| {
-            let rate = (limit.rate.count(), limit.rate.seconds());
-            (Counted::Token(limit.token), rate)
+            (Counted::Token(limit.token), limit.rate.count(), limit.rate.seconds())
         });
-        let of_receiver = port.accepts().rate().map(|rate| {
+        let of_receiver = port.accepts().rate().map(|(count, seconds)| {
             let sender = permit.principal().clone();
-            (Counted::Pair(port.id, sender), rate)
+            (Counted::Pair(port.id, sender), count, seconds)
         });
         let mut all = of_token.chain(of_receiver);
-        all.all(|(key, rate)| self.0.rates.take(key, rate, self.now_ns()))
+        all.all(|(key, count, window_s)| self.is_on_time(key, Quota { count, window_s }))
     }
 
     /// What is durable is committed and moved by a task of the gateway's own: a sender that goes away in

@@ -17,13 +17,14 @@ use super::{
     admission::{AdmissionLimits, TenantBudgets},
     core::{Passage, route},
     order::{Accepted, Order, Refusal, RequestError},
-    rates::Rates,
+    rates::{Counted, KEYS_MAX},
     routes::Routes,
     waiting::{Ticket, Waiting},
 };
 use crate::{
     envelope::{Delivery, Envelope, Hop, Performative, Step},
     ports::{Clock, Hops, Ids, Ledger},
+    rates::Rates,
 };
 
 /// Messages that a slow observer may fall behind before it is cut off.
@@ -58,7 +59,8 @@ pub(super) struct Inner {
     pub(super) parts: GatewayParts,
     pub(super) routes: Arc<Routes>,
     budgets: TenantBudgets,
-    pub(super) rates: Rates,
+    pub(super) rates: Rates<Counted>,
+    pub(super) begun: Instant,
     pub(super) waiting: Arc<Waiting>,
     observers: broadcast::Sender<Arc<Envelope>>,
     pub(super) draining: watch::Sender<bool>,
@@ -85,7 +87,8 @@ impl Gateway {
             parts,
             routes,
             budgets: TenantBudgets::default(),
-            rates: Rates::default(),
+            rates: Rates::new(KEYS_MAX),
+            begun: Instant::now(),
             waiting: Arc::default(),
             observers: broadcast::channel(OBSERVED_MAX).0,
             draining: watch::channel(false).0,

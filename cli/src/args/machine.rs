@@ -204,6 +204,8 @@ pub enum BenchPart {
     Node,
     /// Request and reply, one at a time
     Latency,
+    /// What deciding about a message costs, by itself and in a request
+    Authority,
     /// Messages a second, 64 in flight
     Throughput,
     /// Durable messages a second

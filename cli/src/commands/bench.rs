@@ -26,9 +26,10 @@ use crate::{
 };
 
 /// Everything, in the order in which it is read.
-const ALL: [BenchPart; 6] = [
+const ALL: [BenchPart; 7] = [
     BenchPart::Node,
     BenchPart::Latency,
+    BenchPart::Authority,
     BenchPart::Throughput,
     BenchPart::Durable,
     BenchPart::Agents,
@@ -90,6 +91,9 @@ pub(super) async fn run(app: &App, args: Bench) -> Result<Exit, CliError> {
         match part {
             BenchPart::Node => figures.extend(process(&progress).await?),
             BenchPart::Latency => figures.extend(inside(&args, &progress, Part::Latency).await?),
+            BenchPart::Authority => {
+                figures.extend(inside(&args, &progress, Part::Authority).await?);
+            }
             BenchPart::Throughput => {
                 figures.extend(inside(&args, &progress, Part::Throughput).await?);
             }
@@ -128,6 +132,7 @@ async fn inside(args: &Bench, progress: &Progress, part: Part) -> Result<Vec<Fig
 fn word(part: Part) -> String {
     match part {
         Part::Latency => "latency".to_owned(),
+        Part::Authority => "authority".to_owned(),
         Part::Throughput => "throughput".to_owned(),
         Part::Durable => "durable messages".to_owned(),
         Part::Neighbour => "neighbours".to_owned(),

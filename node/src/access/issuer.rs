@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     environment::Environment,
+    hex::{hex, unhex},
     identity::{IdentityError, read_text, refuse_exposed, write_file},
 };
 
@@ -54,7 +55,7 @@ impl TokenIssuer {
         };
         let text = read_text(&path)?;
         let digits = text.trim().strip_prefix(PREFIX);
-        let secret = digits.and_then(unhex).ok_or_else(|| {
+        let secret = digits.and_then(unhex).map(Zeroizing::new).ok_or_else(|| {
             content("it holds no key for tokens; remove it, and agents that are deployed again get tokens of a new one")
         })?;
         let key = IssuerKey::from_secret(&secret).map_err(|error| content(&error.to_string()))?;
@@ -104,21 +105,6 @@ impl Authority for TokenIssuer {
             .map(|token| token.to_bytes())
             .map_err(|error| error.to_string())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(digits: &str) -> Option<Zeroizing<[u8; 64]>> {
-    let mut bytes = Zeroizing::new([0; 64]);
-    if digits.len() != 128 || !digits.is_ascii() {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

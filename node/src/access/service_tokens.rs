@@ -47,10 +47,7 @@ impl ServiceTokens {
         now_ms: u64,
         environment: &Environment,
     ) -> Option<(Zeroizing<String>, u64)> {
-        let random: Zeroizing<[u8; 32]> = Zeroizing::new(environment.bytes());
-        let digits: Zeroizing<String> =
-            Zeroizing::new(random.iter().map(|byte| format!("{byte:02x}")).collect());
-        let token = Zeroizing::new(format!("{PREFIX}{}", *digits));
+        let token = environment.credential(PREFIX);
         let expires_ms = now_ms.saturating_add(LIFETIME_MS);
         let expires_ms = expires_ms.min(until_ms.unwrap_or(u64::MAX));
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@
 //! ```text
 //! figure ....... a measurement and what it is held against      rig ... the node under test
 //! latency ...... request and reply, busy and waking             limits  the same work with nothing around it
+//! authority .... what deciding costs, and the same request without it
 //! throughput ... 64 requests in flight; durable messages
 //! agents ....... many agents: start, memory, latency then
 //! neighbour .... a good tenant beside one that takes all the processor it gets
@@ -14,6 +15,7 @@
 //! command line, from outside.
 
 mod agents;
+mod authority;
 mod figure;
 mod latency;
 mod limits;
@@ -36,6 +38,8 @@ use crate::{config::Config, parts::StartNodeError, wasm::ResolveError};
 pub enum Part {
     /// Request and reply, one at a time.
     Latency,
+    /// Decisions by themselves, and requests with policies asked and not.
+    Authority,
     /// Messages that need not be durable, 64 in flight.
     Throughput,
     /// Messages that are on the disk before they are acknowledged.
@@ -97,6 +101,7 @@ async fn measure(config: Config, part: Part, time: Duration) -> Result<Vec<Figur
     let rig = Rig::start(config.clone()).await?;
     let figures = match part {
         Part::Latency => latency::measure(&rig, time).await,
+        Part::Authority => authority::measure(&rig, time).await,
         Part::Throughput => throughput::measure(&rig, time).await,
         Part::Durable => throughput::durable(&rig, time).await,
         Part::Neighbour => neighbour::measure(&rig, time).await,

@@ -53,18 +53,20 @@ impl Rig {
     /// Deploys a sample agent as `address`.
     pub(super) async fn deploy(&self, address: &Address, demo: &str) -> Result<(), BenchError> {
         let program = self.node.app.wasm.resolve(&format!("demo:{demo}")).await?;
-        let limits = Demo::find(demo).map(|demo| demo.limits).unwrap_or_default();
+        let demo = Demo::find(demo);
+        let limits = demo.map(|demo| demo.limits).unwrap_or_default();
+        let services = demo.map(|demo| demo.services).unwrap_or_default();
         let deployment = Deployment {
             address: address.clone(),
             by: self.operator.clone(),
             program: program.digest,
-            source: format!("demo:{demo}"),
+            source: "bench".to_owned(),
             limits: limits
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), *value))
                 .collect(),
             protocols: Vec::new(),
-            services: Vec::new(),
+            services: services.iter().filter_map(|name| name.parse().ok()).collect(),
             rights: vec![format!("send {}/*", address.tenant)],
             accepts: Accepts::default(),
             manifest: Vec::new(),
@@ -122,7 +124,7 @@ impl Rig {
 #[derive(Clone)]
 pub(super) struct Client {
     gateway: Gateway,
-    operator: Principal,
+    pub(super) operator: Principal,
 }
 
 impl Client {

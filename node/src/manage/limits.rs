@@ -13,13 +13,11 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use caxton_actors::rates::{Left, Quota, Rates, Refused};
 use caxton_api::codes;
 use caxton_capabilities::Name;
 
-use super::{
-    problem::Failure,
-    rates::{Left, Quota, Rates, Refused},
-};
+use super::problem::Failure;
 use crate::config::ApiLimits;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -93,6 +91,7 @@ struct Limit<K> {
     name: &'static str,
     /// What a client is told that has met it.
     what: &'static str,
+    quota: Quota,
     rates: Rates<K>,
 }
 
@@ -103,17 +102,21 @@ impl<K: Eq + std::hash::Hash> Limit<K> {
         keys_max: usize,
     ) -> Option<Self> {
         let count = count?;
-        let rates = Rates::new(Quota { count, window_s }, keys_max);
-        Some(Self { name, what, rates })
+        Some(Self {
+            name,
+            what,
+            quota: Quota { count, window_s },
+            rates: Rates::new(keys_max),
+        })
     }
 
     fn standing(&self, left: Left) -> Standing {
-        let (name, quota) = (self.name, self.rates.quota());
+        let (name, quota) = (self.name, self.quota);
         Standing { name, quota, left }
     }
 
     fn look(&self, key: &K, now_ns: u64) -> Standing {
-        self.standing(self.rates.look(key, now_ns))
+        self.standing(self.rates.look(key, self.quota, now_ns))
     }
 
     fn too_soon(&self, left: Left) -> TooSoon {
@@ -126,7 +129,7 @@ impl<K: Eq + std::hash::Hash> Limit<K> {
 
     /// Counts one who is known. Where there is no place they pass: a crowd does not keep an operator out.
     fn known(&self, key: K, now_ns: u64) -> Result<(), TooSoon> {
-        match self.rates.take(key, now_ns) {
+        match self.rates.take(key, self.quota, now_ns) {
             Ok(_) | Err(Refused::Full) => Ok(()),
             Err(Refused::Spent(left)) => Err(self.too_soon(left)),
         }
@@ -138,7 +141,7 @@ impl<K: Eq + std::hash::Hash> Limit<K> {
             requests: 0,
             more_in_s: None,
         };
-        match self.rates.take(key, now_ns) {
+        match self.rates.take(key, self.quota, now_ns) {
             Ok(left) => Ok(self.standing(left)),
             Err(Refused::Spent(left)) => Err(self.too_soon(left)),
             Err(Refused::Full) => Err(self.too_soon(none)),

@@ -6,7 +6,7 @@
 //! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
 //! forwarded ... whose request it is behind proxies
-//! limits, rates how often somebody may ask
+//! limits ...... how often somebody may ask
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
 //! order ....... a message to send, checked      fold ............... hops -> traces
 //! rights ...... what an agent's token may give it
@@ -61,7 +61,6 @@ mod patience;
 mod plane;
 mod problem;
 mod programs;
-mod rates;
 mod refusals;
 mod rights;
 mod server;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use caxton_api::{
-    paths,
+    codes, paths,
     types::{EvaluatePolicies, Evaluated, Policy, PolicyApplied, PolicyDraft, PolicyWish},
 };
 use caxton_capabilities::Name;
@@ -108,7 +108,7 @@ pub(super) async fn apply(app: &App, args: &ApplyPolicy) -> Result<Exit, CliErro
 
 fn located(error: CliError, file: &Path, name: &Name) -> CliError {
     let what = format!("{}: {}", file.display(), error.what);
-    let follows = error.exit == Exit::Conflict;
+    let follows = error.code == codes::VERSION_MISMATCH.code;
     let error = error.about(what);
     match follows {
         true => error.fix_first(format!(

@@ -9,7 +9,6 @@ use caxton_api::{
 use caxton_audit::EventType;
 use caxton_capabilities::{Name, PolicyAction, Principal, Refusal, ResourceId, Scopes};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::{deed, operator};
 use crate::{
@@ -99,10 +98,7 @@ pub(in crate::manage) async fn make_api_key(
     let node = plane.permit_wish(&caller, wish).await?;
     let (by, made) = (operator(&node)?, deed(&node, None)?);
     let owner = owner.unwrap_or_else(|| by.clone());
-    let random: Zeroizing<[u8; 32]> = Zeroizing::new(node.environment.bytes());
-    let digits: Zeroizing<String> =
-        Zeroizing::new(random.iter().map(|byte| format!("{byte:02x}")).collect());
-    let key = Zeroizing::new(format!("cxk1_{}", *digits));
+    let key = node.environment.credential("cxk1_");
     let row = KeyRow {
         hash: Sha256::digest(key.as_bytes()).into(),
         operator: owner.clone(),

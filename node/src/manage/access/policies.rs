@@ -22,6 +22,7 @@ use crate::{
         book::{Access, PolicyRow},
         keeper::documents,
     },
+    hex::hex,
     manage::{
         convert::{count, rfc3339_ms},
         extract::{Asked, Caller, Given, NoQuery, Part, name},
@@ -224,7 +225,6 @@ async fn drafted(node: &Permitted<'_>, draft: PolicyDraft) -> Answer<Arc<Engine>
 fn shape(name: &Name, row: &PolicyRow, engine: &Engine) -> Policy {
     let own = documents(&[(name.clone(), row.clone())].into());
     let digest = own.first().map(|one| Sha256::digest(one.bytes_to_sign()));
-    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let start = format!("{name}/");
     Policy {
         name: name.to_string(),
