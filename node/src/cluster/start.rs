@@ -27,6 +27,7 @@ use super::{
     state::Held,
 };
 use crate::{
+    audit::Audit,
     config::{Config, Mode},
     environment::Environment,
     identity::{Identity, IdentityError},
@@ -118,6 +119,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) data: &'a Path,
     pub(crate) identity: &'a Arc<Identity>,
     pub(crate) store: &'a Arc<Store>,
+    pub(crate) audit: &'a Arc<Audit>,
     pub(crate) environment: &'a Arc<Environment>,
     /// The name of the cluster.
     pub(crate) cluster: String,
@@ -135,6 +137,7 @@ pub(crate) async fn start(
         data,
         identity,
         store,
+        audit,
         environment,
         cluster,
         in_force,
@@ -163,6 +166,7 @@ pub(crate) async fn start(
                 lifetime: config.security.certificate_lifetime,
                 data: data.to_owned(),
                 store: Arc::clone(store),
+                audit: Arc::clone(audit),
                 environment: Arc::clone(environment),
             };
             Some(Ca::open(folder, seat).await?)

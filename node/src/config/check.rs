@@ -12,7 +12,7 @@ use caxton_capabilities::Name;
 use super::{
     door::{ApiLimits, Jwt, Networks, jwt_of, limits_of},
     limits,
-    resolve::{Origin, Resolver},
+    resolve::{Origin, Resolver, Summary},
     sections::{
         Agents, ApiSettings, AuditExport, Compile, ExportForm, JwtSettings, LimitSettings, Log,
         MeshSettings, Messages, Metrics, Mode, NodeSettings, Security, Seeds, Store, TlsSettings,
@@ -57,6 +57,8 @@ pub struct Config {
     pub audit_export: Option<Export>,
     /// Figures for monitoring.
     pub metrics: Metrics,
+    /// What is told of all of it.
+    pub summary: Summary,
 }
 
 /// A receiver of the audit log: syslog over TLS.
@@ -203,6 +205,7 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
         trace: trace?,
         audit_export: audit_export?,
         metrics: metrics?,
+        summary: from.summary(),
     })
 }
 

@@ -328,8 +328,8 @@ impl Plane {
         self.permit(caller, PolicyAction::Read, resource).await
     }
 
-    /// Makes a token of a quarter of an hour for one who is known.
-    pub(super) fn service_token(&self, caller: &Caller) -> Answer<(Zeroizing<String>, u64)> {
+    /// Makes a token of a quarter of an hour for one who is known. One that the audit log does not take is not given out.
+    pub(super) async fn service_token(&self, caller: &Caller) -> Answer<(Zeroizing<String>, u64)> {
         let service = (
             Arc::clone(&caller.known),
             caller.credential.clone(),
@@ -338,6 +338,8 @@ impl Plane {
         );
         let now_ms = unix_ms(self.now());
         let made = (self.service_tokens).make(service, now_ms, &self.app.environment);
+        let event = audited::session(caller, made.is_some(), &self.app.about.name, self.now());
+        self.app.audit.record(event).await?;
         made.ok_or_else(|| {
             let detail = "there are as many service tokens as there may be";
             Failure::new(codes::BUSY, detail).retry_after(STREAM_RETRY_S)
