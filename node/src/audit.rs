@@ -4,7 +4,7 @@
 //! `export` hands the log on to a receiver elsewhere. What an event is, how it lies on disk and how it is verified is `caxton_audit`'s affair.
 
 pub(crate) mod export;
-mod home;
+pub(crate) mod home;
 pub(crate) mod seen;
 mod telling;
 mod writer;
@@ -21,7 +21,7 @@ use std::{
 
 use caxton_actors::ports::unix_ms;
 use caxton_audit::{
-    Event, EventType, OpenLogError, Recorder, Reopen, SignedCheckpoint, Text, Timestamp,
+    AuditKey, Event, EventType, OpenLogError, Recorder, Reopen, SignedCheckpoint, Text, Timestamp,
     VerifierKey, export::Form,
 };
 use tokio::sync::{oneshot, watch};
@@ -52,7 +52,7 @@ pub enum StartAuditError {
         source: io::Error,
     },
     /// The key is not one.
-    #[error("`{0}` is no key of an audit log")]
+    #[error("`{0}` is no key of this node's audit log, or of it as a witness")]
     BadKey(PathBuf),
     /// The names of cluster and node make no name of a log.
     #[error("the audit log has no name: {0}")]
@@ -102,6 +102,7 @@ pub(crate) struct Audit {
     environment: Arc<Environment>,
     checkpoint: watch::Receiver<Arc<SignedCheckpoint>>,
     verifier: VerifierKey,
+    witness: AuditKey,
     ended: watch::Receiver<()>,
 }
 
@@ -151,6 +152,7 @@ impl Audit {
             environment: Arc::clone(environment),
             checkpoint: checkpoint_now,
             verifier: log.verifier(),
+            witness: home.witness()?,
             ended,
         });
         let window_ms = i64::try_from(FLOOD_WINDOW.as_millis()).unwrap_or(i64::MAX);
@@ -225,6 +227,11 @@ impl Audit {
     /// What its checkpoints are verified with.
     pub(crate) const fn verifier(&self) -> &VerifierKey {
         &self.verifier
+    }
+
+    /// By what this node cosigns others' logs.
+    pub(crate) const fn witness(&self) -> &AuditKey {
+        &self.witness
     }
 
     /// Where its files are.

@@ -226,6 +226,8 @@ impl Node {
         }
         app.tasks.spawn(cluster::attend::attend(Arc::clone(&app)));
         app.tasks.spawn(seen::look(Arc::clone(&app)));
+        app.tasks
+            .spawn(cluster::cosign::asking::ask(Arc::clone(&app)));
         app.tasks.spawn(access::keeper::follow(Arc::clone(&app)));
         phase.send_replace(Phase::Ready);
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use caxton_audit::{AuditKey, KeyKind, Log, Opened, Origin};
+use zeroize::Zeroizing;
 
 use super::{Owner, StartAuditError};
 use crate::identity::write_file;
@@ -15,11 +16,14 @@ const FOLDER: &str = "audit";
 const KEY: &str = "audit.key";
 /// The public half, for whoever carries it elsewhere: here it proves nothing.
 const PUBLIC: &str = "audit.pub";
+/// The key by which this node cosigns others' logs, and its public half.
+const WITNESS: &str = "audit.witness.key";
+const WITNESS_PUBLIC: &str = "audit.witness.pub";
 
 /// Where the log lies and by which key it is signed.
 pub(super) struct Home {
     pub(super) folder: PathBuf,
-    key: PathBuf,
+    data: PathBuf,
     pub(super) origin: Origin,
 }
 
@@ -30,34 +34,36 @@ impl Home {
         let origin = Origin::of_node(domain, node).map_err(unnamed)?;
         let home = Self {
             folder: data.join(FOLDER),
-            key: data.join(KEY),
+            data: data.to_owned(),
             origin,
         };
-        if !home.key.exists() {
-            let made = AuditKey::generate(home.origin.as_str(), KeyKind::Log)
-                .map_err(|_bad| StartAuditError::BadKey(home.key.clone()))?;
-            let public = format!("{}\n", made.verifier());
-            write_file(&data.join(PUBLIC), public.as_bytes(), 0o644)
-                .map_err(|error| home.unreadable(io::Error::other(error.to_string())))?;
-            write_file(&home.key, made.to_text().as_bytes(), 0o600)
-                .map_err(|error| home.unreadable(io::Error::other(error.to_string())))?;
-        }
+        home.key()?;
         Ok(home)
     }
 
-    fn unreadable(&self, source: io::Error) -> StartAuditError {
-        StartAuditError::Key {
-            path: self.key.clone(),
-            source,
-        }
+    /// The key of the log, made at the first start.
+    fn key(&self) -> Result<AuditKey, StartAuditError> {
+        key(
+            &self.data,
+            (KEY, PUBLIC),
+            self.origin.as_str(),
+            KeyKind::Log,
+        )
+    }
+
+    /// The key by which this node cosigns others' logs, made at the first start.
+    pub(super) fn witness(&self) -> Result<AuditKey, StartAuditError> {
+        let name = witness_name(&self.origin);
+        key(
+            &self.data,
+            (WITNESS, WITNESS_PUBLIC),
+            &name,
+            KeyKind::Witness,
+        )
     }
 
     pub(super) fn open(&self) -> Result<(Log, Opened), StartAuditError> {
-        let text = zeroize::Zeroizing::new(
-            fs::read_to_string(&self.key).map_err(|source| self.unreadable(source))?,
-        );
-        let key = AuditKey::from_text(text.trim())
-            .map_err(|_bad| StartAuditError::BadKey(self.key.clone()))?;
+        let key = self.key()?;
         let opened = Log::open(&self.folder, &self.origin, key);
         let (log, opened) = opened.map_err(|source| StartAuditError::Open {
             folder: self.folder.clone(),
@@ -67,5 +73,39 @@ impl Home {
             tracing::warn!(%repair, "the audit log was repaired");
         }
         Ok((log, opened))
+    }
+}
+
+/// What the node whose log is `origin` cosigns as: `<trust domain>/node/<name>/witness`.
+pub(crate) fn witness_name(origin: &Origin) -> String {
+    let node = origin.as_str().trim_end_matches("/audit");
+    format!("{node}/witness")
+}
+
+/// The key in a file of the folder, made with its public half beside it where there is none.
+fn key(
+    data: &Path,
+    (file, public): (&str, &str),
+    name: &str,
+    kind: KeyKind,
+) -> Result<AuditKey, StartAuditError> {
+    let path = data.join(file);
+    let unreadable = |source| StartAuditError::Key {
+        path: path.clone(),
+        source,
+    };
+    let bad = || StartAuditError::BadKey(path.clone());
+    if !path.exists() {
+        let made = AuditKey::generate(name, kind).map_err(|_bad| bad())?;
+        let verifier = format!("{}\n", made.verifier());
+        write_file(&data.join(public), verifier.as_bytes(), 0o644)
+            .and_then(|()| write_file(&path, made.to_text().as_bytes(), 0o600))
+            .map_err(|error| unreadable(io::Error::other(error.to_string())))?;
+    }
+    let text = Zeroizing::new(fs::read_to_string(&path).map_err(unreadable)?);
+    let key = AuditKey::from_text(text.trim()).map_err(|_bad| bad())?;
+    match key.name() == name && key.kind() == kind {
+        true => Ok(key),
+        false => Err(bad()),
     }
 }

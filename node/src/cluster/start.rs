@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::{
     attend::RENEW_TIMEOUT,
     ca::{Ca, CaServiceError, Seat},
+    cosign::notary::{Notary, OpenNotaryError},
     door::{CaDoor, Signpost, authorities},
     hearing::Hearing,
     home::{self, Membership},
@@ -85,6 +86,9 @@ pub enum StartClusterError {
         /// What the node is called.
         wanted: String,
     },
+    /// It cannot be a witness of others' audit logs.
+    #[error(transparent)]
+    Notary(#[from] OpenNotaryError),
     /// A file of the node cannot be read or written.
     #[error(transparent)]
     File(#[from] IdentityError),
@@ -109,6 +113,8 @@ pub(crate) struct Cluster {
     pub(super) held: watch::Receiver<Arc<Held>>,
     /// Where a node that is not the CA puts what it has heard.
     pub(super) hearing: Option<Arc<Hearing>>,
+    /// What it saw of others' audit logs.
+    pub(super) notary: Arc<Notary>,
     pub(super) data: PathBuf,
     _door: Option<OpenDoor>,
 }
@@ -190,6 +196,7 @@ pub(crate) async fn start(
         Some(ca) => Arc::new(CaDoor(Arc::clone(ca))),
         None => Arc::clone(&signpost) as Arc<dyn Door>,
     };
+    let notary = Arc::new(Notary::open(store, audit, environment)?);
     let mesh = Arc::new(Mesh::start(MeshConfig {
         wire: Wire::Udp(socket),
         advertise,
@@ -206,6 +213,7 @@ pub(crate) async fn start(
             ca: ca.clone(),
             held: held.clone(),
             hearing: hearing.clone(),
+            notary: Arc::clone(&notary),
             in_force,
         }),
         door: Some(door),
@@ -228,6 +236,7 @@ pub(crate) async fn start(
         name: cluster,
         held,
         hearing,
+        notary,
         data: data.to_owned(),
         _door: left,
     }))

@@ -155,7 +155,7 @@ kinds! {
     MemberRemoved = "administration.member_removed" in Administration, "A node was taken out.";
     MemberDown = "administration.member_down" in Administration, "A node is not there any more, as far as the one that tells sees.";
     MemberReturned = "administration.member_returned" in Administration, "A node is there again.";
-    AuditContradicted = "administration.audit_contradicted" in Administration, "A log of another node is not what was seen of it before.";
+    AuditDoubted = "administration.audit_doubted" in Administration, "A log of another node is not what was seen of it before.";
     AuditRetention = "administration.audit_retention" in Administration, "Text past its age was erased from this log.";
     AuditRepaired = "administration.audit_repaired" in Administration, "A batch that was never acknowledged was taken off.";
     AuditSuppressed = "administration.audit_suppressed" in Administration, "Events of one kind were counted, not written.";

@@ -55,9 +55,7 @@ impl Class {
             E::AgentStopped | E::NodeStopped => class(APPLICATION, 4),
             E::AgentUpdated => class(APPLICATION, 8),
             E::AgentFailed => class(APPLICATION, OTHER),
-            E::AgentCompromised | E::AuditContradicted | E::PrivilegeEscalation => {
-                class(FINDING, 1)
-            }
+            E::AgentCompromised | E::AuditDoubted | E::PrivilegeEscalation => class(FINDING, 1),
             E::SessionTunnelUp => class(TUNNEL, 1),
             E::SessionTunnelDown => class(TUNNEL, 2),
             E::SessionTunnelRekeyed => class(TUNNEL, 3),
