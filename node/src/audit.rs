@@ -27,10 +27,10 @@ use caxton_audit::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    config::{self, ExportForm},
+    config::{self, ExportForm, ExportTo},
     environment::Environment,
 };
-use export::{Exporter, StartExportError};
+use export::{Exporter, Receiver, StartExportError, Target};
 use home::Home;
 use telling::Telling;
 use writer::{Schedule, Writer};
@@ -257,7 +257,10 @@ impl Audit {
                 ExportForm::Ndjson => Form::Ndjson,
                 ExportForm::Ocsf => Form::Ocsf,
             },
-            receiver: export::Receiver::new(&to.address, &to.ca)?,
+            target: Arc::new(match &to.to {
+                ExportTo::Syslog { address, ca } => Target::Syslog(Receiver::new(address, ca)?),
+                ExportTo::File(path) => Target::File(path.clone()),
+            }),
             checkpoint: self.checkpoint.clone(),
         })
     }
