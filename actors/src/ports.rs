@@ -10,7 +10,7 @@ use std::{
 };
 
 use caxton_capabilities::{
-    Address, AgentId, ConversationId, MessageId, Name, Principal, TenantId, TraceId,
+    Address, AgentId, ConversationId, Denied, MessageId, Name, Principal, TenantId, TraceId,
 };
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -423,6 +423,12 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Hops: Send + Sync + 'static {
     /// Keeps one.
     fn record(&self, hop: Hop);
+}
+
+/// Is told of messages that policies or tokens denied. Never waits.
+pub trait Denials: Send + Sync + 'static {
+    /// This one was; it goes nowhere.
+    fn denied(&self, envelope: &Envelope, denied: &Denied);
 }
 
 /// Where agents of one tenant that offer a service are found.

@@ -22,7 +22,7 @@ use crate::{
     ca::{CaActor, CaArguments, CaMessage, Certificates},
     gateway::{AdmissionLimits, Gateway, GatewayActor, GatewayMessage, GatewayParts, Routes},
     policy::{PolicyActor, PolicyMessage},
-    ports::{Authority, Clock, Hops, Ids, Ledger, Programs},
+    ports::{Authority, Clock, Denials, Hops, Ids, Ledger, Programs},
     pulse::{Health, PulseActor, PulseArguments, PulseMessage},
     registry::{Hands, Registry, RegistryActor, RegistryArguments, RegistryMessage},
     supervision::{
@@ -53,6 +53,8 @@ pub struct TreeParts {
     pub clock: Arc<dyn Clock>,
     /// Takes hops.
     pub hops: Arc<dyn Hops>,
+    /// Is told of denied messages.
+    pub denials: Arc<dyn Denials>,
     /// Bounds of what may be under way.
     pub admission: AdmissionLimits,
     /// How often agents try a message.
@@ -113,6 +115,7 @@ impl Tree {
             ids: Arc::clone(&parts.ids),
             clock: Arc::clone(&parts.clock),
             hops: Arc::clone(&parts.hops),
+            denials: Arc::clone(&parts.denials),
         };
         let gateway = Gateway::new(gateway_parts, Arc::new(Routes::default()));
         let (trust_now, health_now) = (trust.subscribe(), health.subscribe());

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{
     book::Book,
     ca::RenewRequest,
+    cosign::Wish,
     decode,
     state::{self, Rank},
 };
@@ -22,7 +23,7 @@ pub(crate) fn state(bytes: &[u8]) -> bool {
     true
 }
 
-/// A wish for certificates, or a book, is read or refused; what is read is written so that the same is read again.
+/// A wish for certificates or for a cosignature, or a book, is read or refused; what is read is written so that the same is read again.
 pub(crate) fn said(bytes: &[u8]) -> bool {
     let wish = decode::<RenewRequest>(bytes).is_ok_and(|wish| {
         let written = postcard::to_allocvec(&wish).expect("plain data is written");
@@ -34,5 +35,10 @@ pub(crate) fn said(bytes: &[u8]) -> bool {
         assert_eq!(serde_json::from_slice::<Book>(&written).ok(), Some(book));
         true
     });
-    wish || book
+    let cosign = decode::<Wish>(bytes).is_ok_and(|wish| {
+        let written = postcard::to_allocvec(&wish).expect("plain data is written");
+        assert_eq!(decode::<Wish>(&written).ok(), Some(wish));
+        true
+    });
+    wish || book || cosign
 }

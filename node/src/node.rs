@@ -12,6 +12,7 @@ use caxton_actors::{
     supervision::Intensity,
     tree::{Tree, TreeParts},
 };
+use caxton_audit::EventType;
 use caxton_sandbox::{Engine, EngineConfig};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access::{self, issuer::TokenIssuer, manifests::Manifests},
     app::{About, App, Phase},
-    audit::{self, Audit},
+    audit::{self, Audit, StartAuditError, seen},
     cluster::{self, drain::Drain, start::Ground},
     config::{Config, Mode},
     environment::Environment,
@@ -75,6 +76,10 @@ impl Node {
             id: &identity.spiffe_id,
         };
         let audit = Audit::start(&folder, &owner, &environment).await?;
+        audit
+            .record(seen::configured(&audit, &config.summary))
+            .await
+            .map_err(StartAuditError::First)?;
         let exporter = match &config.audit_export {
             Some(to) => Some(audit.exporter(&folder, to)?),
             None => None,
@@ -93,6 +98,7 @@ impl Node {
                 data: &folder,
                 identity: &identity,
                 store: &store,
+                audit: &audit,
                 environment: &environment,
                 cluster,
                 in_force: in_force.subscribe(),
@@ -140,6 +146,7 @@ impl Node {
             ids: environment.clone(),
             clock: environment.clone(),
             hops: traces.clone(),
+            denials: audit.clone(),
             admission: AdmissionLimits {
                 message_bytes_max: config.messages.bytes_max,
                 mailbox_max: config.messages.mailbox_max,
@@ -218,6 +225,9 @@ impl Node {
             app.tasks.spawn(exporter.run(app.stop.clone()));
         }
         app.tasks.spawn(cluster::attend::attend(Arc::clone(&app)));
+        app.tasks.spawn(seen::look(Arc::clone(&app)));
+        app.tasks
+            .spawn(cluster::cosign::asking::ask(Arc::clone(&app)));
         app.tasks.spawn(access::keeper::follow(Arc::clone(&app)));
         phase.send_replace(Phase::Ready);
 
@@ -252,6 +262,8 @@ impl Node {
         let rest = deadline.saturating_duration_since(tokio::time::Instant::now());
         let report = app.tree.stop(rest.max(Duration::from_millis(200))).await;
         app.store.close();
+        let stopped = EventType::NodeStopped;
+        app.audit.tell(app.audit.event(stopped, "stop", "node"));
         app.audit.close().await;
         if let Some(history) = &app.history {
             history.close();

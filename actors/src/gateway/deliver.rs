@@ -111,7 +111,7 @@ impl Gateway {
         let trust = self.0.parts.trust.borrow();
         let passage = Passage::of(envelope);
         route(&trust, &self.0.routes, self.now(), &passage)
-            .map_err(|reason| Refusal::of_route(reason, &envelope.receiver))
+            .map_err(|reason| self.refused(envelope, reason))
     }
 
     /// A place for what was let in. Rates are counted last, so that what is refused uses none up.

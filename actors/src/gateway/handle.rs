@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     admission::{AdmissionLimits, TenantBudgets},
-    core::{Passage, route},
+    core::{NoRoute, Passage, route},
     order::{Accepted, Order, Refusal, RequestError},
     rates::{Counted, KEYS_MAX},
     routes::Routes,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     envelope::{Delivery, Envelope, Hop, Performative, Step},
-    ports::{Clock, Hops, Ids, Ledger},
+    ports::{Clock, Denials, Hops, Ids, Ledger},
     rates::Rates,
 };
 
@@ -45,6 +45,8 @@ pub struct GatewayParts {
     pub clock: Arc<dyn Clock>,
     /// Takes hops.
     pub hops: Arc<dyn Hops>,
+    /// Is told of denied messages.
+    pub denials: Arc<dyn Denials>,
 }
 
 impl fmt::Debug for GatewayParts {
@@ -139,7 +141,17 @@ impl Gateway {
         let right = Right::send(&envelope.receiver);
         let said = Passage::of(envelope).said();
         let stands_on = (said, &*envelope.tokens);
-        trust.reaffirm(&envelope.sender, right, stands_on, self.now())
+        trust
+            .reaffirm(&envelope.sender, right, stands_on, self.now())
+            .inspect_err(|denied| self.0.parts.denials.denied(envelope, denied))
+    }
+
+    /// Why a message that was to be sent goes nowhere; a denial is told.
+    pub(super) fn refused(&self, envelope: &Envelope, reason: NoRoute) -> Refusal {
+        if let NoRoute::Denied(denied) = &reason {
+            self.0.parts.denials.denied(envelope, denied);
+        }
+        Refusal::of_route(reason, &envelope.receiver)
     }
 
     /// The epoch of the trust that decisions are made from now.

@@ -15,17 +15,17 @@ use caxton_actors::{
     envelope::{Delivery, Envelope, Hop, Performative, Protocol},
     gateway::{AdmissionLimits, Order},
     ports::{
-        Accepts, Authority, Clock, Delivered, Digest, Draft, Fault, Hops, Ids, Instance, Programs,
-        Reaction, StartOrder, Usage, Version, unix_ms,
+        Accepts, Authority, Clock, Delivered, Denials, Digest, Draft, Fault, Hops, Ids, Instance,
+        Programs, Reaction, StartOrder, Usage, Version, unix_ms,
     },
     registry::Deployment,
     supervision::Intensity,
     tree::{Tree, TreeParts},
 };
 use caxton_capabilities::{
-    Address, AgentId, CHANCE_BYTES, ConversationId, Deployed, Grant, Issuer, IssuerKey, Issuers,
-    LIFETIME_SECONDS_MAX, MessageId, Moment, Policies, PolicyAction, PolicyRequest, PrincipalId,
-    ResourceId, Rights, Ruling, Standing, Token, TraceId, Trust,
+    Address, AgentId, CHANCE_BYTES, ConversationId, Denied, Deployed, Grant, Issuer, IssuerKey,
+    Issuers, LIFETIME_SECONDS_MAX, MessageId, Moment, Policies, PolicyAction, PolicyRequest,
+    PrincipalId, ResourceId, Rights, Ruling, Standing, Token, TraceId, Trust,
 };
 use futures_util::future::BoxFuture;
 use tokio::{sync::Semaphore, time::Instant};
@@ -40,6 +40,8 @@ pub(crate) struct World {
     zero: Instant,
     next: AtomicU64,
     pub(crate) hops: Mutex<Vec<Hop>>,
+    /// Sender and receiver of each message that was denied.
+    pub(crate) denied: Mutex<Vec<(String, String)>>,
 }
 
 impl Clock for World {
@@ -51,6 +53,13 @@ impl Clock for World {
 impl Hops for World {
     fn record(&self, hop: Hop) {
         self.hops.lock().unwrap().push(hop);
+    }
+}
+
+impl Denials for World {
+    fn denied(&self, envelope: &Envelope, _why: &Denied) {
+        let whose = (envelope.sender.to_string(), envelope.receiver.to_string());
+        self.denied.lock().unwrap().push(whose);
     }
 }
 
@@ -118,7 +127,11 @@ impl Instance for Playing {
 
 impl Programs for Cast {
     fn memory_limit(&self, version: &Version) -> u64 {
-        version.limits.get("memory_bytes").copied().unwrap_or_default()
+        version
+            .limits
+            .get("memory_bytes")
+            .copied()
+            .unwrap_or_default()
     }
 
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
@@ -215,6 +228,7 @@ impl Stage {
             zero: Instant::now(),
             next: AtomicU64::new(0),
             hops: Mutex::default(),
+            denied: Mutex::default(),
         };
         Self::on(Arc::new(world), Arc::default(), Arc::default()).await
     }
@@ -228,6 +242,7 @@ impl Stage {
             ids: world.clone(),
             clock: world.clone(),
             hops: world.clone(),
+            denials: world.clone(),
             admission: AdmissionLimits {
                 message_bytes_max: 1 << 20,
                 mailbox_max: 64,

@@ -1,6 +1,6 @@
 //! `caxton audit …`: what happened on a node, and whether the log of it is whole.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
@@ -52,6 +52,12 @@ pub struct VerifyAudit {
     /// A head that was kept: the log must go on from there. Of an export: the head of all its lines
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub head: Option<PathBuf>,
+    /// Keys of witnesses, a line each, as `caxton audit head` shows them on their nodes; may be given again
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub witness: Vec<PathBuf>,
+    /// How many of the witnesses must have cosigned [default: 1]
+    #[arg(long, value_name = "COUNT", requires = "witness")]
+    pub quorum: Option<NonZeroUsize>,
     /// A node appends to the log meanwhile
     #[arg(long)]
     pub growing: bool,
@@ -73,11 +79,14 @@ mod tests {
             "--folder f",
             "--folder f --head h --growing",
             "--export e --head h",
+            "--folder f --witness w --witness v --quorum 2",
         ] {
             assert!(taken(line), "{line}");
         }
         for line in [
             "--head h",
+            "--folder f --quorum 1",
+            "--folder f --witness w --quorum 0",
             "--export e",
             "--export e --folder f --head h",
             "--export e --head h --growing",

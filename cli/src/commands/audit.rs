@@ -4,10 +4,10 @@ use std::{fs, io::BufReader, path::Path};
 
 use caxton_api::{
     paths,
-    types::{AuditHead, AuditLine},
+    types::{AuditCosignature, AuditHead, AuditLine},
 };
 use caxton_audit::{
-    Report, Standing, Terms, VerifierKey, VerifyExportError, verify, verify_export,
+    KeyKind, Report, Standing, Terms, VerifierKey, VerifyExportError, verify, verify_export,
 };
 use serde_json::json;
 
@@ -42,6 +42,12 @@ pub(super) async fn run(app: &App, command: AuditCommand) -> Result<Exit, CliErr
         AuditCommand::Head => {
             let head: AuditHead = app.client()?.call(Request::get(paths::AUDIT_HEAD)).await?;
             app.terminal.item(&shapes::AUDIT_HEAD, &head)?;
+            if app.terminal.format.is_human() {
+                for AuditCosignature { witness, size, .. } in &head.cosigned {
+                    let line = format!("cosigned by {witness} up to {size} lines");
+                    app.terminal.line(&line)?;
+                }
+            }
             Ok(Exit::Ok)
         }
         AuditCommand::Export => export(app).await,
@@ -65,25 +71,36 @@ async fn export(app: &App) -> Result<Exit, CliError> {
 }
 
 fn check(app: &App, args: &VerifyAudit) -> Result<Exit, CliError> {
-    let text = files::read_text(&args.key_file, LINES_BYTES_MAX)?;
-    let key: VerifierKey = text.trim().parse().map_err(|error| {
-        let what = format!("`{}` has no key of an audit log", args.key_file.display());
-        CliError::new(&explain::INPUT, Exit::Usage, what)
-            .because(&error)
-            .fix("caxton audit head shows it")
-    })?;
+    let key = match <[VerifierKey; 1]>::try_from(keys(&args.key_file, KeyKind::Log)?) {
+        Ok([key]) => key,
+        Err(_several) => return Err(no_key(&args.key_file)),
+    };
+    let witnesses = args.witness.iter();
+    let witnesses: Vec<Vec<VerifierKey>> = witnesses
+        .map(|path| keys(path, KeyKind::Witness))
+        .collect::<Result<_, _>>()?;
+    let witnesses = witnesses.concat();
+    let needed = match args.quorum {
+        Some(quorum) => quorum.get(),
+        None => witnesses.len().min(1),
+    };
     let head = match &args.head {
         Some(path) => Some(files::read(path, LINES_BYTES_MAX)?),
         None => None,
     };
+    let terms = Terms {
+        witnesses: &witnesses,
+        witnesses_needed: needed,
+        growing: args.growing,
+        ..Terms::new(&key)
+    };
     let report = match (&args.export, &args.folder) {
-        (Some(export), _) => of_export(export, head.as_deref().unwrap_or_default(), &key)?,
+        (Some(export), _) => of_export(export, head.as_deref().unwrap_or_default(), &terms)?,
         (None, folder) => {
             let folder = folder.as_deref().unwrap_or(Path::new("."));
             let terms = Terms {
                 older: head.as_deref(),
-                growing: args.growing,
-                ..Terms::new(&key)
+                ..terms
             };
             verify(folder, &terms).map_err(|error| files::unreadable(folder, &error))?
         }
@@ -91,10 +108,28 @@ fn check(app: &App, args: &VerifyAudit) -> Result<Exit, CliError> {
     tell(app, &report)
 }
 
+/// The keys in a file, a line each, all of one kind; at least one.
+fn keys(path: &Path, kind: KeyKind) -> Result<Vec<VerifierKey>, CliError> {
+    let text = files::read_text(path, LINES_BYTES_MAX)?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let keys: Result<Vec<VerifierKey>, _> = lines.map(|line| line.trim().parse()).collect();
+    let keys = keys.map_err(|error| no_key(path).because(&error))?;
+    match !keys.is_empty() && keys.iter().all(|key| key.kind() == kind) {
+        true => Ok(keys),
+        false => Err(no_key(path)),
+    }
+}
+
+fn no_key(path: &Path) -> CliError {
+    let what = format!("`{}` has no such key", path.display());
+    CliError::new(&explain::INPUT, Exit::Usage, what)
+        .fix("caxton audit head shows a log's key, and the key by which its node is a witness")
+}
+
 /// The head is the export's own: it must cover every line of it.
-fn of_export(path: &Path, head: &[u8], key: &VerifierKey) -> Result<Report, CliError> {
+fn of_export(path: &Path, head: &[u8], terms: &Terms<'_>) -> Result<Report, CliError> {
     let file = fs::File::open(path).map_err(|error| files::unreadable(path, &error))?;
-    let report = verify_export(BufReader::new(file), head, &Terms::new(key));
+    let report = verify_export(BufReader::new(file), head, terms);
     report.map_err(|error| match error {
         VerifyExportError::Read(error) => files::unreadable(path, &error),
         VerifyExportError::Malformed { .. } => {
@@ -120,6 +155,15 @@ fn tell(app: &App, report: &Report) -> Result<Exit, CliError> {
             }
         };
         app.terminal.line(&said)?;
+        if let Some(size) = report.cosigned_size {
+            let names = report.cosigned_by.join(", ");
+            app.terminal
+                .line(&format!("✓ cosigned up to {size} lines: {names}"))?;
+        }
+        if !report.not_cosigned_by.is_empty() {
+            let names = report.not_cosigned_by.join(", ");
+            app.terminal.line(&format!("not cosigned by {names}"))?;
+        }
     } else {
         app.terminal.item(&shapes::AUDIT_REPORT, report)?;
     }
@@ -150,9 +194,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("audit.ndjson");
         fs::write(&file, "").unwrap();
-        let report = of_export(&file, note.as_bytes(), &key.verifier()).unwrap();
+        let report = of_export(&file, note.as_bytes(), &Terms::new(&key.verifier())).unwrap();
         assert_eq!((report.verdict, report.lines), (Standing::Ok, 0));
-        let report = of_export(&file, b"no head", &key.verifier()).unwrap();
+        let report = of_export(&file, b"no head", &Terms::new(&key.verifier())).unwrap();
         assert_ne!(report.verdict, Standing::Ok, "nobody signed it");
     }
 
@@ -168,10 +212,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("audit.ndjson");
         fs::write(&file, "hello\n").unwrap();
-        let error = of_export(&file, note.as_bytes(), &key.verifier()).unwrap_err();
+        let error = of_export(&file, note.as_bytes(), &Terms::new(&key.verifier())).unwrap_err();
         assert_eq!(error.exit, Exit::Usage);
         assert!(error.what.contains("is no export"), "{error}");
         let absent = folder.path().join("absent");
-        assert!(of_export(&absent, note.as_bytes(), &key.verifier()).is_err());
+        assert!(of_export(&absent, note.as_bytes(), &Terms::new(&key.verifier())).is_err());
     }
 }

@@ -233,6 +233,8 @@ fn what_was_done_is_told_beside_the_decision_and_what_changed_nothing_is_not() -
     for words in [
         &["agent", "deploy", "demo:ping"][..],
         &["agent", "deploy", "demo:ping"],
+        &["agent", "stop", "ping"],
+        &["agent", "start", "ping"],
         &["agent", "freeze", "--all", "--yes"],
         &["agent", "freeze", "--all", "--yes"],
         &["agent", "freeze", "--undo"],
@@ -249,16 +251,24 @@ fn what_was_done_is_told_beside_the_decision_and_what_changed_nothing_is_not() -
         .collect();
     let expected = [
         "administration.node_started",
+        "configuration.applied",
         // The first deployment of a user brings their key.
         "administration.key_created",
         "agent.deployed",
+        "agent.stopped",
+        "agent.started",
         "administration.frozen",
         "administration.unfrozen",
         "agent.removed",
     ];
     ensure!(kinds == expected, "{kinds:?}");
     let line = |at: usize| serde_json::from_str::<Value>(field(done[at], "line"));
-    let (deployed, frozen) = (line(2)?, line(3)?);
+    let (configured, deployed, frozen) = (line(1)?, line(3)?, line(6)?);
+    let settings = field(&configured["outcome"], "reason");
+    ensure!(settings.starts_with("sha256:"), "{configured}");
+    // The name of the setting, and not what it is.
+    let is_name_alone = settings.contains("api.listen") && !settings.contains("127.0.0.1");
+    ensure!(is_name_alone, "{configured}");
     ensure!(
         deployed["resource"] == "default/ping" && deployed["actor"] == "operator:admin",
         "{deployed}"

@@ -9,6 +9,7 @@
 
 mod access;
 mod audit;
+mod cosign;
 mod deploy;
 mod durable;
 mod files;

@@ -20,7 +20,7 @@ pub use access::{
     NewAccessRevocation, NewApiKey, NewDeployerKey, NewFreeze, Operator, OperatorWish, Policy,
     PolicyApplied, PolicyDraft, PolicyWish, ServiceToken, Tenant, TenantWish,
 };
-pub use audit::{AuditHead, AuditLine};
+pub use audit::{AuditCosignature, AuditHead, AuditLine};
 pub use authority::{
     Authority, AuthorityCertificate, NewRevocation, NewRotation, RevocationList, RevocationReason,
     RevokedCertificate, RotationKind,

@@ -8,8 +8,8 @@
 use std::{fs, path::Path};
 
 use caxton_audit::{
-    AuditKey, Ending, Event, EventType, Hash, KeyKind, Log, Origin, Reader, Severity, Text,
-    Timestamp, Witness,
+    AuditKey, Cosigned, Ending, Event, EventType, Hash, KeyKind, Log, Origin, Reader, Severity,
+    Text, Timestamp, Witness,
     export::{ndjson::Exported, ocsf::Document, syslog},
 };
 
@@ -43,7 +43,7 @@ fn main() {
             sizes.push(log.size());
         }
     }
-    cosign(&mut log, folder);
+    cosign(&log, folder);
     prove(&log, &sizes, folder);
     export(&log, &origin, folder);
 }
@@ -74,8 +74,9 @@ fn event(kind: EventType, after: i64) -> Event {
 }
 
 /// Two witnesses; the second sees what the first signed.
-fn cosign(log: &mut Log, folder: &Path) {
+fn cosign(log: &Log, folder: &Path) {
     let mut checkpoint = log.checkpoint().clone();
+    let mut kept = Cosigned::open(log.folder(), &log.verifier()).unwrap();
     for seed in [1, 2] {
         let witness = AuditKey::from_seed(
             &format!("caxton.test/node/node-{seed}/witness"),
@@ -88,8 +89,11 @@ fn cosign(log: &mut Log, folder: &Path) {
         let line = Witness::default()
             .cosign(note.as_bytes(), &log.verifier(), &[], &witness, seconds)
             .unwrap();
-        checkpoint = log
-            .keep_cosignature(&checkpoint, &line, &witness.verifier())
+        kept.keep(log.checkpoint(), &line, &witness.verifier())
+            .unwrap();
+        kept.write().unwrap();
+        checkpoint = checkpoint
+            .with_cosignature(&line, &witness.verifier())
             .unwrap();
         fs::write(
             folder.join(format!("witness-{seed}.vkey")),

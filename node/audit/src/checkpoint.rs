@@ -37,6 +37,12 @@ impl Origin {
         &self.0
     }
 
+    /// The trust domain of the node.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
     /// The node whose log it is.
     #[must_use]
     pub fn node(&self) -> &str {
@@ -220,6 +226,11 @@ impl SignedCheckpoint {
     #[must_use]
     pub fn note(&self) -> String {
         self.note.to_string()
+    }
+
+    /// Who says to have signed or cosigned it. That the log did is known; of the others it is asked for by their keys.
+    pub fn signatures(&self) -> impl Iterator<Item = &NoteSignature> {
+        self.note.signatures.iter()
     }
 
     /// When this witness cosigned it, in seconds since 1970; `None` when it did not.

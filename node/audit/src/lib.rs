@@ -13,7 +13,7 @@
 //!
 //! - `event`: [`Event`], its bounds, its one written form; how long each kind is kept
 //! - `merkle`: the tree of RFC 6962, its proofs; `note`, `key`, `checkpoint`: C2SP signed notes over it
-//! - `witness`: [`Witness`], who cosigns only what continues what it saw
+//! - `witness`: [`Witness`], who cosigns only what continues what it saw; `cosigned`: [`Cosigned`], what was cosigned of a log
 //! - `segment`, `walk`: lines in files; `reader`: [`Reader`], a cursor for exporters
 //! - `log`: [`Log`], appending, opening after a crash, erasing old text
 //! - `verify`: [`verify()`] and [`verify_export`], and what they find
@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod cosigned;
 mod event;
 pub mod export;
 mod flood;
@@ -41,6 +42,7 @@ mod walk;
 mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin, ParseOriginError, SignedCheckpoint};
+pub use cosigned::{Cosigned, KeepCosignatureError};
 pub use event::{
     ACTION_BYTES_MAX, ACTOR_BYTES_MAX, CHAIN_MAX, Category, Chain, ChainTooLong, Context, Ending,
     Event, EventType, ID_BYTES_MAX, LINE_BYTES_MAX, NAME_BYTES_MAX, Outcome, ParseEventTypeError,
@@ -60,7 +62,7 @@ pub use merkle::{
 pub use note::{
     KEY_NAME_BYTES_MAX, NOTE_BYTES_MAX, Note, NoteError, NoteSignature, SIGNATURES_MAX, is_key_name,
 };
-pub use reader::{ReadLogError, Reader, Record};
+pub use reader::{ReadLogError, Reader, Record, consistency};
 pub use recorder::{Reason, RecordError, Recorder, Reopen, may_erase};
 pub use segment::{Line, Lines, SegmentError};
 pub use verify::{

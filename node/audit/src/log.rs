@@ -7,7 +7,7 @@
 //! | `segment-<first>.log` | lines; `segment.rs` says how | before a batch is acknowledged |
 //! | `checkpoints` | a signed note for each batch, each followed by an empty line | before it is acknowledged, after its lines |
 //! | `tree` | nodes of the Merkle tree, 32 bytes each; can be made again from the lines | at each new segment |
-//! | `cosigned` | the newest checkpoint that witnesses cosigned | when it is replaced |
+//! | `cosigned` | the newest checkpoint that each witness cosigned; `cosigned.rs` says how | when it is replaced |
 //! | `retention` | the run of erasing that is under way | while it is |
 //! | `torn-<size>-<n>` | what followed the last acknowledged line when the log was opened | |
 //! | `lock` | nothing; one process holds it | |
@@ -37,7 +37,6 @@ use crate::{
     event::Event,
     key::{AuditKey, VerifierKey},
     merkle::{Frontier, HASH_BYTES, Hash, Prover, leaf_hash},
-    note::NoteSignature,
     segment::{as_u64, file_name, header},
 };
 use disk::{AppendFile, Disk};
@@ -287,32 +286,6 @@ impl Log {
     /// A node of the tree cannot be read.
     pub fn consistency(&self, old: u64, new: u64) -> io::Result<Vec<Hash>> {
         Prover(|at| read_node(&self.tree, at)).consistency(old, new.min(self.size()))
-    }
-
-    /// Keeps a checkpoint of this log with a witness's line under it. It is returned with it.
-    ///
-    /// # Errors
-    /// The line is not that witness's for that checkpoint, or the file cannot be replaced.
-    pub fn keep_cosignature(
-        &mut self,
-        checkpoint: &SignedCheckpoint,
-        line: &NoteSignature,
-        witness: &VerifierKey,
-    ) -> io::Result<SignedCheckpoint> {
-        let wrong = || {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                "no cosignature of this checkpoint by that witness",
-            )
-        };
-        let ours = Some(checkpoint).filter(|signed| signed.checkpoint().origin == self.origin);
-        let more = ours
-            .ok_or_else(wrong)?
-            .with_cosignature(line, witness)
-            .ok_or_else(wrong)?;
-        self.disk
-            .replace(&self.folder, COSIGNED, more.note().as_bytes())?;
-        Ok(more)
     }
 }
 

@@ -4,10 +4,12 @@
 //! never reads beyond; it holds one line in memory. It runs beside the log that is written, also in
 //! another process. It verifies nothing.
 
-use std::{io, path::Path};
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
 use crate::{
-    segment::{Line, SegmentError},
+    log::TREE,
+    merkle::{HASH_BYTES, Hash, Prover},
+    segment::{Line, SegmentError, as_u64},
     walk::{Walk, WalkError},
 };
 
@@ -25,6 +27,21 @@ pub struct Record {
 pub struct Reader {
     walk: Walk,
     from: u64,
+}
+
+/// That the log in `folder` of `old` lines is the beginning of that of `new` lines, for a witness. It is made from stored nodes,
+/// which prove nothing by themselves: where they are wrong, no witness believes it.
+///
+/// # Errors
+/// A node of the tree cannot be read.
+pub fn consistency(folder: &Path, old: u64, new: u64) -> io::Result<Vec<Hash>> {
+    let tree = File::open(folder.join(TREE))?;
+    let read = |at: u64| {
+        let mut node = [0; HASH_BYTES];
+        tree.read_exact_at(&mut node, at.saturating_mul(as_u64(HASH_BYTES)))?;
+        Ok(Hash(node))
+    };
+    Prover(read).consistency(old, new)
 }
 
 /// Lines cannot be read. The verifier says more of what is wrong with them.

@@ -24,11 +24,10 @@ pub use report::{Finding, Report, Standing, What};
 
 use crate::{
     checkpoint::{CheckpointError, SignedCheckpoint},
+    cosigned::COSIGNED_BYTES_MAX,
     key::VerifierKey,
     log::{CHECKPOINTS, CHECKPOINTS_BYTES_MAX, COSIGNED, TREE, records},
     merkle::Hash,
-    note::NOTE_BYTES_MAX,
-    segment::as_u64,
 };
 use lines::Lines;
 
@@ -84,7 +83,7 @@ impl From<&SignedCheckpoint> for Point {
 pub fn verify(folder: &Path, terms: &Terms<'_>) -> io::Result<Report> {
     let mut report = Report::default();
     // First, or a log that grows could show a cosigned checkpoint newer than its own.
-    let cosigned = read(&folder.join(COSIGNED), as_u64(NOTE_BYTES_MAX))?;
+    let cosigned = read(&folder.join(COSIGNED), COSIGNED_BYTES_MAX)?;
     let checkpoints = read(&folder.join(CHECKPOINTS), 2 * CHECKPOINTS_BYTES_MAX)?;
     let mut points = signed_points(&checkpoints, terms, &mut report);
     let newest = points.iter().map(|point| point.size).max();
@@ -92,26 +91,20 @@ pub fn verify(folder: &Path, terms: &Terms<'_>) -> io::Result<Report> {
         report.add(What::Checkpoint, None, "no checkpoint of this log's key");
         return Ok(report);
     }
-    let cosigned = if cosigned.is_empty() {
-        None
-    } else {
-        open(&cosigned, terms, "the cosigned checkpoint", &mut report)
-    };
-    let older = terms
-        .older
-        .and_then(|note| open(note, terms, "the older checkpoint", &mut report));
-    for kept in [&cosigned, &older].into_iter().flatten() {
-        if Some(kept.checkpoint().size) > newest {
-            let detail = format!(
-                "a checkpoint of `{}` lines was kept, the log's last has `{}`",
-                kept.checkpoint().size,
-                newest.unwrap_or(0)
-            );
-            report.add(What::RolledBack, newest, &detail);
-        }
-        points.push(Point::from(kept));
+    let mut kept = cosigned_notes(&cosigned, terms, &mut report);
+    let older = terms.older;
+    kept.extend(older.and_then(|note| open(note, terms, "the older checkpoint", &mut report)));
+    let beyond = kept.iter().map(|note| note.checkpoint().size).max();
+    if beyond > newest {
+        let detail = format!(
+            "a checkpoint of `{}` lines was kept, the log's last has `{}`",
+            beyond.unwrap_or(0),
+            newest.unwrap_or(0)
+        );
+        report.add(What::RolledBack, newest, &detail);
     }
-    count_witnesses(terms, [&cosigned, &older], &mut report);
+    points.extend(kept.iter().map(Point::from));
+    count_witnesses(terms, &kept, &mut report);
     points.sort_unstable();
     points.dedup();
     for pair in points.windows(2) {
@@ -201,41 +194,53 @@ fn open(
     opened.ok()
 }
 
-/// Witnesses of the newest checkpoint that any of them cosigned.
-fn count_witnesses(terms: &Terms<'_>, notes: [&Option<SignedCheckpoint>; 2], report: &mut Report) {
-    let mut best: Option<(u64, Vec<String>)> = None;
-    for note in notes.into_iter().flatten() {
-        let mut keys = Vec::new();
-        let mut names = Vec::new();
-        for witness in terms
-            .witnesses
+/// The checkpoints that witnesses cosigned; what is none is told.
+fn cosigned_notes(bytes: &[u8], terms: &Terms<'_>, report: &mut Report) -> Vec<SignedCheckpoint> {
+    let (notes, partial) = records::split(bytes);
+    if !partial.is_empty() {
+        let detail = "the file of cosigned checkpoints ends in a part of one";
+        report.add(What::Checkpoint, None, detail);
+    }
+    let notes = notes.into_iter();
+    notes
+        .filter_map(|note| open(note, terms, "a cosigned checkpoint", report))
+        .collect()
+}
+
+/// Up to which size the witnesses vouch for the log, by the newest checkpoint that each of them cosigned: as many as are needed,
+/// or one, have seen that much of it.
+fn count_witnesses(terms: &Terms<'_>, notes: &[SignedCheckpoint], report: &mut Report) {
+    // One key under two names is one witness.
+    let mut counted: Vec<&[u8; 32]> = Vec::new();
+    let mut sizes = Vec::new();
+    for witness in terms.witnesses {
+        if counted.contains(&witness.as_bytes()) {
+            continue;
+        }
+        counted.push(witness.as_bytes());
+        let cosigned = notes
             .iter()
-            .filter(|witness| note.cosigned_by(witness).is_some())
-        {
-            // One key under two names is one witness.
-            if !keys.contains(&witness.as_bytes()) {
-                keys.push(witness.as_bytes());
-                names.push(witness.name().to_owned());
+            .filter(|note| note.cosigned_by(witness).is_some());
+        let name = witness.name().to_owned();
+        match cosigned.map(|note| note.checkpoint().size).max() {
+            Some(size) => {
+                sizes.push(size);
+                report.cosigned_by.push(name);
             }
-        }
-        if best
-            .as_ref()
-            .is_none_or(|(_, most)| names.len() > most.len())
-        {
-            best = Some((note.checkpoint().size, names));
+            None => report.not_cosigned_by.push(name),
         }
     }
-    let (size, names) = best.unwrap_or_default();
-    if names.len() < terms.witnesses_needed {
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let needed = terms.witnesses_needed;
+    report.cosigned_size = sizes.get(needed.max(1) - 1).copied();
+    if sizes.len() < needed {
         let detail = format!(
-            "`{}` of `{}` witnesses cosigned",
-            names.len(),
-            terms.witnesses_needed
+            "`{}` of `{needed}` witnesses cosigned; missing: {}",
+            sizes.len(),
+            report.not_cosigned_by.join(", ")
         );
-        report.add(What::Witnesses, Some(size), &detail);
+        report.add(What::Witnesses, None, &detail);
     }
-    report.cosigned_size = if names.is_empty() { None } else { Some(size) };
-    report.cosigned_by = names;
 }
 
 /// A whole file that has a bound; nothing when there is none.

@@ -1,24 +1,21 @@
-//! Hands the audit log on: to a receiver of syslog over TLS (RFC 5425), behind the log, from a position on disk.
+//! Hands the audit log on, behind the log, from a position on disk: to a receiver of syslog, or to the end of a file.
 //!
-//! RFC 5425 knows no acknowledgement: bytes that a socket took may never arrive. So some lines are one session, which ends as
-//! its section 4.4 says: this side sends `close_notify`, the receiver answers with its own, and only that answer, which TLS
-//! authenticates and a broken connection cannot imitate, moves the position on. Price: a handshake for each session, and a
-//! receiver that does not answer gets the same lines again and again. What was handed on twice has the same sequence twice.
+//! - `syslog`: over TLS (RFC 5425), with an end that the receiver answers
+//! - `file`: lines for a collector on this machine
+//!
+//! The position moves on when the target has the lines; what was handed on twice has the same sequence twice.
+
+mod file;
+mod syslog;
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use caxton_audit::{Origin, ReadLogError, Reader, SegmentError, SignedCheckpoint, export};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+use caxton_audit::{
+    Origin, ReadLogError, Reader, Record, SegmentError, SignedCheckpoint,
+    export::{self, Form},
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, split},
-    net::TcpStream,
-    sync::watch,
-    time::{sleep, timeout},
-};
-use tokio_rustls::TlsConnector;
+pub(crate) use syslog::Receiver;
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::write_file;
@@ -29,11 +26,6 @@ pub(crate) const POSITION: &str = "audit.exported";
 const LINES_MAX: usize = 1_000;
 /// Bytes of one session, which are in memory at once; the last line may go beyond.
 const BYTES_MAX: usize = 4 << 20;
-/// How long one session may take.
-const SESSION_MAX: Duration = Duration::from_secs(60);
-/// Before this side ends, the other is listened to for this long: an answer to our end cannot come before it, so one that comes is
-/// the end of a receiver that stops, with bytes unread. Price: 5,000 lines a second at most while there is much to hand on.
-const SETTLE: Duration = Duration::from_millis(200);
 /// Lines gather for this long, so that a busy node does not shake hands for each.
 const GATHER: Duration = Duration::from_secs(1);
 /// Pauses after a session that failed: the first, and the longest.
@@ -68,9 +60,13 @@ enum SessionError {
     Line(#[from] SegmentError),
     #[error("the receiver did not take it: {0}")]
     Network(#[from] io::Error),
+    #[error("the file did not take it: {0}")]
+    File(#[source] io::Error),
+    #[error("the file ends in the middle of a line that is not of this log")]
+    Foreign,
     #[error("the receiver closed the connection before the end")]
     Early,
-    #[error("the receiver was not done within {SESSION_MAX:?}")]
+    #[error("the receiver was not done within {:?}", syslog::SESSION_MAX)]
     Slow,
     #[error("the position cannot be kept: {0}")]
     Keep(String),
@@ -79,86 +75,33 @@ enum SessionError {
 }
 
 /// Who takes the log.
-pub(crate) struct Receiver {
-    address: String,
-    name: ServerName<'static>,
-    tls: TlsConnector,
+pub(crate) enum Target {
+    /// A receiver of syslog over TLS.
+    Syslog(Receiver),
+    /// The end of a file.
+    File(PathBuf),
 }
 
-impl Receiver {
-    /// The receiver at `HOST:PORT`, whose certificate is of the CA in a PEM file.
-    ///
-    /// # Errors
-    /// The file has no certificate, or the address no name.
-    pub(crate) fn new(address: &str, ca: &std::path::Path) -> Result<Self, StartExportError> {
-        let unreadable = |why: String| StartExportError::Ca {
-            path: ca.to_owned(),
-            why,
-        };
-        let mut roots = RootCertStore::empty();
-        let found = CertificateDer::pem_file_iter(ca).map_err(|why| unreadable(why.to_string()))?;
-        for certificate in found {
-            let certificate = certificate.map_err(|why| unreadable(why.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|why| unreadable(why.to_string()))?;
+impl Target {
+    /// A line as it is sent or written there.
+    fn line(&self, form: Form, origin: &Origin, record: &Record) -> Result<Vec<u8>, SegmentError> {
+        match self {
+            Self::Syslog(_) => export::framed(form, origin, record),
+            Self::File(_) => export::lined(form, origin, record),
         }
-        if roots.is_empty() {
-            return Err(unreadable("there is none in it".to_owned()));
-        }
-        let unnamed = || StartExportError::Address(address.to_owned());
-        let (host, _port) = address.rsplit_once(':').ok_or_else(unnamed)?;
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_no_name| unnamed())?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self {
-            address: address.to_owned(),
-            name,
-            tls: Arc::new(config).into(),
-        })
     }
 
-    /// Sends bytes, and returns when the receiver has said that it read to their end.
-    async fn take(&self, bytes: &[u8]) -> Result<(), SessionError> {
-        let session = async {
-            let socket = TcpStream::connect(&self.address).await?;
-            let stream = self.tls.connect(self.name.clone(), socket).await?;
-            let (mut from, mut to) = split(stream);
-            // A receiver that ends before this side has ended did not read to our end.
-            tokio::select! {
-                biased;
-                ended = heard_out(&mut from) => {
-                    ended?;
-                    return Err(SessionError::Early);
-                }
-                sent = to.write_all(bytes) => sent?,
+    /// Returns once they are there.
+    async fn take(&self, bytes: Vec<u8>) -> Result<(), SessionError> {
+        match self {
+            Self::Syslog(receiver) => receiver.take(&bytes).await,
+            Self::File(path) => {
+                let path = path.clone();
+                let appended = spawn_blocking(move || file::append(&path, &bytes)).await;
+                appended.map_err(|_cancelled| SessionError::Stopping)?
             }
-            to.flush().await?;
-            if let Ok(ended) = timeout(SETTLE, heard_out(&mut from)).await {
-                ended?;
-                return Err(SessionError::Early);
-            }
-            to.shutdown().await?;
-            heard_out(&mut from).await?;
-            // And one that closes with bytes unread resets the connection.
-            let (mut socket, _tls) = from.unsplit(to).into_inner();
-            heard_out(&mut socket).await
-        };
-        let done = timeout(SESSION_MAX, session).await;
-        done.unwrap_or(Err(SessionError::Slow))
+        }
     }
-}
-
-/// Reads to the end: of TLS that is the other's `close_notify`, and a connection that broke off is an error. What is said
-/// until then is nothing to us.
-async fn heard_out(from: &mut (impl AsyncRead + Unpin)) -> Result<(), SessionError> {
-    let mut said = [0; 256];
-    while from.read(&mut said).await? > 0 {}
-    Ok(())
 }
 
 /// The log, and how far somebody else has it.
@@ -166,8 +109,8 @@ pub(crate) struct Exporter {
     pub(crate) folder: PathBuf,
     pub(crate) position: PathBuf,
     pub(crate) origin: Origin,
-    pub(crate) form: export::Form,
-    pub(crate) receiver: Receiver,
+    pub(crate) form: Form,
+    pub(crate) target: Arc<Target>,
     pub(crate) checkpoint: watch::Receiver<Arc<SignedCheckpoint>>,
 }
 
@@ -212,15 +155,18 @@ impl Exporter {
     /// Hands on some lines from `next`, and keeps how far that is.
     async fn session(&self, next: u64, size: u64) -> Result<u64, SessionError> {
         let (folder, origin, form) = (self.folder.clone(), self.origin.clone(), self.form);
-        let read = tokio::task::spawn_blocking(move || {
+        let target = Arc::clone(&self.target);
+        let read = spawn_blocking(move || {
             let mut reader = Reader::open(&folder, next)?;
-            lines(&mut reader, (&origin, form), size)
+            lines(&mut reader, size, |record| {
+                target.line(form, &origin, record)
+            })
         });
         let (bytes, reached) = read.await.map_err(|_cancelled| SessionError::Stopping)??;
-        self.receiver.take(&bytes).await?;
+        self.target.take(bytes).await?;
         let position = self.position.clone();
         let keep = move || write_file(&position, format!("{reached}\n").as_bytes(), 0o600);
-        let kept = tokio::task::spawn_blocking(keep).await;
+        let kept = spawn_blocking(keep).await;
         let kept = kept.map_err(|_cancelled| SessionError::Stopping)?;
         kept.map_err(|error| SessionError::Keep(error.to_string()))?;
         Ok(reached)
@@ -247,11 +193,11 @@ impl Exporter {
     }
 }
 
-/// The frames of one session, and the sequence after them.
+/// The lines of one session, and the sequence after them.
 fn lines(
     reader: &mut Reader,
-    (origin, form): (&Origin, export::Form),
     size: u64,
+    line: impl Fn(&Record) -> Result<Vec<u8>, SegmentError>,
 ) -> Result<(Vec<u8>, u64), SessionError> {
     let mut bytes = Vec::new();
     for _ in 0..LINES_MAX {
@@ -261,7 +207,7 @@ fn lines(
         let Some(record) = reader.next(size)? else {
             break;
         };
-        bytes.extend_from_slice(&export::framed(form, origin, &record)?);
+        bytes.extend_from_slice(&line(&record)?);
     }
     Ok((bytes, reader.position()))
 }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use caxton_actors::{ca::Certificates as _, ports::unix_ms};
+use caxton_audit::EventType;
 use caxton_mesh::{
     Mesh, PeerName,
     membership::{Facts, State},
@@ -49,14 +50,24 @@ pub(crate) async fn attend(app: Arc<App>) {
     let mut edition = app.identity.edition();
     let (mut held, mut view) = (cluster.held.clone(), cluster.mesh.view());
     let mut applied = Applied::default();
+    // The CA tells what it does where it does it.
+    let teller = cluster.ca.is_none().then_some(&*app.audit);
     held.mark_changed();
+    // What is heard first is no news: it may be years old.
+    let mut has_applied = false;
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
             () = app.identity.renewal_wanted() => renew(&app, cluster).await,
             Ok(()) = held.changed() => {
                 let now = Arc::clone(&held.borrow_and_update());
-                applied.apply(&cluster.mesh, &now).await;
+                let news = applied.apply(&cluster.mesh, &now).await;
+                for (kind, name) in news.into_iter().filter(|_| has_applied) {
+                    if let Some(audit) = teller {
+                        audit.tell(audit.event(kind, "hear", &format!("node:{name}")));
+                    }
+                }
+                has_applied = true;
                 if !now.is_newest(&app.identity.mesh_chain()) {
                     app.identity.want_renewal();
                 }
@@ -121,7 +132,9 @@ struct Applied {
 }
 
 impl Applied {
-    async fn apply(&mut self, mesh: &Mesh, held: &Held) {
+    /// Answers who was taken out and who came, besides this node.
+    async fn apply(&mut self, mesh: &Mesh, held: &Held) -> Vec<(EventType, String)> {
+        let mut news = Vec::new();
         mesh.trust().replace(held.bundle.mesh_roots().to_vec());
         mesh.trust()
             .replace_lists(held.bundle.revocations().clone());
@@ -133,14 +146,17 @@ impl Applied {
                 } else {
                     mesh.remove(name.as_str().into()).await;
                 }
+                news.push((EventType::MemberRemoved, name.clone()));
             }
         }
         for name in &held.state.members {
             if **name != **mesh.name() && self.members.insert(name.clone()) {
                 self.removed.remove(name);
                 mesh.admit(name.as_str().into()).await;
+                news.push((EventType::MemberAdmitted, name.clone()));
             }
         }
+        news
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 };
 
 use caxton_actors::ports::{LedgerError, unix_ms};
+use caxton_audit::{Ending, EventType};
 use caxton_mesh::{Mesh, join::JoinToken, membership::State as MemberState, root_hash};
 use caxton_pki::{CertificateSummary, ServerName};
 use futures_util::future::join_all;
@@ -28,6 +29,7 @@ use super::{
 };
 use crate::{
     access::keeper::ROW as ACCESS,
+    audit::Audit,
     environment::Environment,
     identity::IdentityError,
     security::{CaError, CaFolder, CaReport, Revoked, Which},
@@ -106,6 +108,7 @@ pub(crate) struct Seat {
     pub(crate) lifetime: Duration,
     pub(crate) data: PathBuf,
     pub(crate) store: Arc<Store>,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) environment: Arc<Environment>,
 }
 
@@ -357,6 +360,7 @@ impl Ca {
         self.turn(&mut book, next).await?;
         self.say(&book).await?;
         drop(book);
+        self.tell(EventType::MemberRemoved, "remove", &node_named(name), "");
         // Who is answered finds it gone here, and need not wait until this node has heard itself.
         if let Some(mesh) = self.mesh() {
             mesh.remove(name.into()).await;
@@ -402,13 +406,32 @@ impl Ca {
             })
             .await?;
         self.say(&book).await?;
+        for one in &taken {
+            let resource = format!("certificate:{}", one.serial);
+            let words = format!("{} of {}: {}", one.outcome, one.id, one.reason);
+            self.tell(EventType::CertificateRevoked, "revoke", &resource, &words);
+        }
         tracing::warn!(certificates = taken.len(), "certificates were taken back");
         Ok(taken)
+    }
+
+    /// Tells what the authority did. Who asked for it over the API is told there, before it is done.
+    fn tell(&self, kind: EventType, action: &str, resource: &str, words: &str) {
+        let event = self.seat.audit.event(kind, action, resource);
+        self.seat.audit.tell(match words {
+            "" => event,
+            words => event.ended(Ending::Success, words),
+        });
     }
 
     fn mesh(&self) -> Option<Arc<Mesh>> {
         self.mesh.get()?.upgrade()
     }
+}
+
+/// A member as the audit log names it.
+fn node_named(name: &str) -> String {
+    format!("node:{name}")
 }
 
 async fn keep(store: &Store, book: &Book) -> Result<(), LedgerError> {

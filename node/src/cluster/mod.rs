@@ -6,6 +6,7 @@
 //! - `ca`: lets others join, renews their certificates, changes the authority; on the node that holds it
 //! - `door`: what a stranger meets who wants to join
 //! - `joining`: becoming a member at the first start
+//! - `cosign`: members vouch for each other's audit logs
 //! - `service`: what other members ask of this node
 //! - `hearing`: what this node has heard of the CA
 //! - `drain`: a node that takes no new agents
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub(crate) mod attend;
 pub(crate) mod book;
 pub(crate) mod ca;
+pub(crate) mod cosign;
 pub(crate) mod door;
 pub(crate) mod drain;
 #[cfg(any(test, fuzzing))]

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
+use caxton_audit::{Ending, EventType};
 use caxton_mesh::{
     CallError, Mesh, PeerName,
     join::{self, Admitted, JoinError, Renewal, refresh},
@@ -55,7 +56,7 @@ enum RenewError {
 pub(super) async fn renew(app: &App, cluster: &Cluster) {
     if cluster.ca.is_some() {
         match renew_here(app, cluster).await {
-            Ok(()) => tracing::info!("the node's certificates were renewed"),
+            Ok(()) => told(app, app.about.name.as_str()),
             Err(error) => {
                 tracing::warn!(%error, "the certificate is not renewed; it is tried again")
             }
@@ -68,15 +69,20 @@ pub(super) async fn renew(app: &App, cluster: &Cluster) {
         .collect();
     for member in &members {
         match renew_with(app, cluster, member).await {
-            Ok(()) => {
-                tracing::info!(ca = &**member, "the node's certificates were renewed");
-                return;
-            }
+            Ok(()) => return told(app, member),
             Err(error) => tracing::warn!(ca = &**member, %error, "no certificate"),
         }
     }
     let tried = members.len();
     tracing::warn!(tried, "the certificate is not renewed; it is tried again");
+}
+
+fn told(app: &App, ca: &str) {
+    let kind = EventType::CertificateRenewed;
+    let event = app.audit.event(kind, "adopt", "node");
+    let words = format!("by {ca}");
+    app.audit.tell(event.ended(Ending::Success, &words));
+    tracing::info!(ca, "the node's certificates were renewed");
 }
 
 /// The node that holds the authority may have another address than when its certificate was made: then it gets one
@@ -174,7 +180,10 @@ pub(super) async fn recover(app: &App, cluster: &Cluster) {
     let mut seeds = home::seeds(&cluster.data);
     seeds.truncate(DOORS_MAX);
     match recover_at(app, cluster, &seeds).await {
-        Ok(true) => tracing::warn!("the CA took this node in again by its key"),
+        Ok(true) => {
+            told(app, "its door");
+            tracing::warn!("the CA took this node in again by its key");
+        }
         Ok(false) => {}
         Err(error) => {
             tracing::warn!(%error, "no member talks to this node, and the CA does not take it in again")

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     ca::{Ca, RenewRequest},
+    cosign::notary::Notary,
     decode,
     hearing::Hearing,
     state::Held,
@@ -27,6 +28,8 @@ pub(crate) const LEAVE: u16 = 3;
 
 /// What the CA says, handed over without being asked for: answered when this node decides by it.
 pub(crate) const PUSH: u16 = 4;
+/// A cosignature under the checkpoint of the caller's audit log.
+pub(crate) const COSIGN: u16 = 5;
 /// How long that may take before the caller is told that it did not happen.
 const IN_FORCE: Duration = Duration::from_secs(2);
 
@@ -36,6 +39,7 @@ pub(crate) struct Calls {
     pub(crate) ca: Option<Arc<Ca>>,
     pub(crate) held: watch::Receiver<Arc<Held>>,
     pub(crate) hearing: Option<Arc<Hearing>>,
+    pub(crate) notary: Arc<Notary>,
     /// By which epoch of who may do what this node decides.
     pub(crate) in_force: watch::Receiver<u64>,
 }
@@ -95,6 +99,7 @@ impl Service for Calls {
                 RENEW => self.renew(from, &body).await,
                 LEAVE => self.leave(from).await,
                 PUSH => self.pushed(from, &body).await,
+                COSIGN => self.notary.answer(from, &body).await,
                 STATE => Ok(self.held.borrow().bytes.clone()),
                 _ => Err("no such call".to_owned()),
             }

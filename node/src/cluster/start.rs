@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::{
     attend::RENEW_TIMEOUT,
     ca::{Ca, CaServiceError, Seat},
+    cosign::notary::{Notary, OpenNotaryError},
     door::{CaDoor, Signpost, authorities},
     hearing::Hearing,
     home::{self, Membership},
@@ -27,6 +28,7 @@ use super::{
     state::Held,
 };
 use crate::{
+    audit::Audit,
     config::{Config, Mode},
     environment::Environment,
     identity::{Identity, IdentityError},
@@ -84,6 +86,9 @@ pub enum StartClusterError {
         /// What the node is called.
         wanted: String,
     },
+    /// It cannot be a witness of others' audit logs.
+    #[error(transparent)]
+    Notary(#[from] OpenNotaryError),
     /// A file of the node cannot be read or written.
     #[error(transparent)]
     File(#[from] IdentityError),
@@ -108,6 +113,8 @@ pub(crate) struct Cluster {
     pub(super) held: watch::Receiver<Arc<Held>>,
     /// Where a node that is not the CA puts what it has heard.
     pub(super) hearing: Option<Arc<Hearing>>,
+    /// What it saw of others' audit logs.
+    pub(super) notary: Arc<Notary>,
     pub(super) data: PathBuf,
     _door: Option<OpenDoor>,
 }
@@ -118,6 +125,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) data: &'a Path,
     pub(crate) identity: &'a Arc<Identity>,
     pub(crate) store: &'a Arc<Store>,
+    pub(crate) audit: &'a Arc<Audit>,
     pub(crate) environment: &'a Arc<Environment>,
     /// The name of the cluster.
     pub(crate) cluster: String,
@@ -135,6 +143,7 @@ pub(crate) async fn start(
         data,
         identity,
         store,
+        audit,
         environment,
         cluster,
         in_force,
@@ -163,6 +172,7 @@ pub(crate) async fn start(
                 lifetime: config.security.certificate_lifetime,
                 data: data.to_owned(),
                 store: Arc::clone(store),
+                audit: Arc::clone(audit),
                 environment: Arc::clone(environment),
             };
             Some(Ca::open(folder, seat).await?)
@@ -186,6 +196,7 @@ pub(crate) async fn start(
         Some(ca) => Arc::new(CaDoor(Arc::clone(ca))),
         None => Arc::clone(&signpost) as Arc<dyn Door>,
     };
+    let notary = Arc::new(Notary::open(store, audit, environment)?);
     let mesh = Arc::new(Mesh::start(MeshConfig {
         wire: Wire::Udp(socket),
         advertise,
@@ -202,6 +213,7 @@ pub(crate) async fn start(
             ca: ca.clone(),
             held: held.clone(),
             hearing: hearing.clone(),
+            notary: Arc::clone(&notary),
             in_force,
         }),
         door: Some(door),
@@ -224,6 +236,7 @@ pub(crate) async fn start(
         name: cluster,
         held,
         hearing,
+        notary,
         data: data.to_owned(),
         _door: left,
     }))

@@ -12,7 +12,7 @@ use caxton_capabilities::Name;
 use super::{
     door::{ApiLimits, Jwt, Networks, jwt_of, limits_of},
     limits,
-    resolve::{Origin, Resolver},
+    resolve::{Origin, Resolver, Summary},
     sections::{
         Agents, ApiSettings, AuditExport, Compile, ExportForm, JwtSettings, LimitSettings, Log,
         MeshSettings, Messages, Metrics, Mode, NodeSettings, Security, Seeds, Store, TlsSettings,
@@ -57,18 +57,33 @@ pub struct Config {
     pub audit_export: Option<Export>,
     /// Figures for monitoring.
     pub metrics: Metrics,
+    /// What is told of all of it.
+    pub summary: Summary,
 }
 
-/// A receiver of the audit log: syslog over TLS.
+/// Who is handed the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Export {
-    /// `HOST:PORT`.
-    pub address: String,
-    /// PEM file with the CA of its certificate.
-    pub ca: PathBuf,
-    /// What the messages are.
+    /// Where they are.
+    pub to: ExportTo,
+    /// What the messages or lines are.
     pub format: ExportForm,
+}
+
+/// Where the audit log is handed on to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExportTo {
+    /// A receiver of syslog over TLS.
+    Syslog {
+        /// `HOST:PORT`.
+        address: String,
+        /// PEM file with the CA of its certificate.
+        ca: PathBuf,
+    },
+    /// The end of this file.
+    File(PathBuf),
 }
 
 /// Who the node is and where its data lies.
@@ -203,6 +218,7 @@ pub(super) fn check(from: &mut Resolver<'_>) -> Option<Config> {
         trace: trace?,
         audit_export: audit_export?,
         metrics: metrics?,
+        summary: from.summary(),
     })
 }
 
@@ -260,30 +276,31 @@ fn check_tls(from: &mut Resolver<'_>, tls: TlsSettings) -> Option<Tls> {
     None
 }
 
-/// One receiver and the CA of its certificate come together or not at all.
+/// One receiver and the CA of its certificate come together, or there is a file, or neither.
 fn check_export(from: &mut Resolver<'_>, export: AuditExport) -> Option<Export> {
     let AuditExport {
         address,
         ca,
+        file,
         format,
     } = export;
-    match (address.0.as_slice(), ca) {
-        ([], None) => return None,
-        ([address], Some(ca)) => {
-            return Some(Export {
-                address: address.clone(),
-                ca,
-                format,
-            });
-        }
-        ([], Some(_)) | ([_, ..], _) => {}
+    let to = match (address.0.as_slice(), ca, file) {
+        ([], None, None) => return None,
+        ([], None, Some(file)) => Some(ExportTo::File(file)),
+        ([address], Some(ca), None) => Some(ExportTo::Syslog {
+            address: address.clone(),
+            ca,
+        }),
+        ([], Some(_), _) | ([_, ..], ..) => None,
+    };
+    if to.is_none() {
+        from.contradiction(
+            &["audit.export.address", "audit.export.ca"],
+            "`audit.export` is one receiver, `address` with the `ca` of its certificate, or one `file`",
+            "give both of a receiver, or a file, or nothing",
+        );
     }
-    from.contradiction(
-        &["audit.export.address", "audit.export.ca"],
-        "`audit.export.address` is one receiver, and `audit.export.ca` the CA of its certificate",
-        "give both, or neither",
-    );
-    None
+    to.map(|to| Export { to, format })
 }
 
 /// SECURITY: a development node's CA key lies beside its certificates, and its first operator is made

@@ -45,11 +45,11 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Api, Config, Export, Mesh, Node, Tls};
+pub use check::{Api, Config, Export, ExportTo, Mesh, Node, Tls};
 pub use door::{Algorithms, ApiLimits, Jwt, Names, Networks, RateMax};
 pub use load::{ConfigError, Flags, Loaded, load, load_from_system, validate};
 pub use problem::{Place, Problem};
-pub use resolve::{Origin, Setting};
+pub use resolve::{Origin, Setting, Summary};
 pub use sections::{
     Agents, AgentsMax, Compile, ExportForm, Log, LogFormat, LogLevel, Messages, Metrics, Mode,
     ParseSeedsError, Security, Seeds, Store, Trace,

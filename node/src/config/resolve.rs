@@ -5,6 +5,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::{
     problem::{Mark, Place, Problem},
     raw::File,
@@ -54,6 +56,16 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+/// What is told of a configuration, by which two are compared without being shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// SHA-256 over `name=value` of each setting, in the order of the example file, each with a line feed; in hexadecimal.
+    pub sha256: String,
+    /// The names of settings that are not at their defaults.
+    pub changed: Vec<String>,
+}
+
 /// A flag that was given: its name, the setting it stands for, its value.
 #[derive(Clone, Debug)]
 pub(super) struct GivenFlag {
@@ -75,6 +87,8 @@ pub(super) struct Resolver<'a> {
     /// Whether something in a file was passed over, so that a missing value means little.
     is_partial: bool,
     pub(super) settings: Vec<Setting>,
+    /// The names of those that are not at their defaults.
+    changed: Vec<String>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -101,6 +115,7 @@ impl<'a> Resolver<'a> {
             files,
             is_partial,
             settings: Vec::new(),
+            changed: Vec::new(),
             problems,
         }
     }
@@ -124,6 +139,9 @@ impl<'a> Resolver<'a> {
         });
         match value {
             Ok(value) => {
+                if text != default {
+                    self.changed.push(key.to_owned());
+                }
                 self.settings.push(Setting {
                     key: key.to_owned(),
                     value: text,
@@ -136,6 +154,19 @@ impl<'a> Resolver<'a> {
                 self.problems.push(problem);
                 None
             }
+        }
+    }
+
+    /// What is to be told of all that was read.
+    pub(super) fn summary(&self) -> Summary {
+        let mut hash = Sha256::new();
+        for Setting { key, value, .. } in &self.settings {
+            hash.update(format!("{key}={value}\n"));
+        }
+        let digest = hash.finalize();
+        Summary {
+            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            changed: self.changed.clone(),
         }
     }
 

@@ -350,7 +350,7 @@ section! {
 }
 
 words! {
-    /// What the messages to a receiver of the audit log are.
+    /// What the messages, or lines, are in which the audit log is handed on.
     enum ExportForm {
         /// The stored line.
         Syslog = "syslog",
@@ -366,6 +366,7 @@ section! {
     pub(super) struct AuditExport in "audit.export." {
         address: Seeds = "", parsed;
         ca: Option<PathBuf> = "", path;
+        file: Option<PathBuf> = "", path;
         format: ExportForm = "syslog", word;
     }
 }

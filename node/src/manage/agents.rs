@@ -163,6 +163,12 @@ async fn set_desired(
     let node = plane.agent(caller, action, &address).await?;
     let done = node.tree.registry.set_desired(address, desired).await;
     let record = done.map_err(|error| unknown(&node, error))?;
+    let kind = match desired {
+        Desired::Running => EventType::AgentStarted,
+        Desired::Stopped => EventType::AgentStopped,
+    };
+    let words = format!("version {}", record.current);
+    node.told(caller, kind, &words).await;
     Ok(Json(convert::whole_agent(&node, &record)))
 }
 

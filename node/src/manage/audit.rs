@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use caxton_api::{
     paths,
-    types::{AuditHead, AuditLine, Page},
+    types::{AuditCosignature, AuditHead, AuditLine, Page},
 };
-use caxton_audit::{Event, Line, ReadLogError, Reader, Record};
+use caxton_audit::{Cosigned, Event, Line, ReadLogError, Reader, Record};
 use serde::Deserialize;
 
 use super::{
@@ -123,6 +123,17 @@ pub(super) async fn get_audit_head(
     let node = plane
         .permit(&caller, PolicyAction::AuditRead, ResourceId::AuditLog)
         .await?;
+    let audit = Arc::clone(&node.audit);
+    let read = move || Cosigned::open(audit.folder(), audit.verifier());
+    let cosigned = tokio::task::spawn_blocking(read).await;
+    let cosigned = cosigned
+        .map_err(|error| Failure::internal("the cosignatures were not read", &error))?
+        .map_err(|error| Failure::internal("the cosignatures cannot be read", &error))?;
+    let cosigned = cosigned.iter().map(|(witness, note)| AuditCosignature {
+        witness: witness.to_owned(),
+        size: note.checkpoint().size,
+        note: note.note(),
+    });
     let signed = node.audit.checkpoint();
     let checkpoint = signed.checkpoint();
     Ok(Json(AuditHead {
@@ -132,5 +143,7 @@ pub(super) async fn get_audit_head(
         note: signed.note(),
         key: node.audit.verifier().to_string(),
         folder: node.audit.folder().display().to_string(),
+        witness_key: node.audit.witness().verifier().to_string(),
+        cosigned: cosigned.collect(),
     }))
 }

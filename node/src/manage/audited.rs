@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use caxton_actors::ports::unix_ms;
 use caxton_api::codes;
 use caxton_audit::{Context, Ending, Event, EventType, Severity, Text, Timestamp};
-use caxton_capabilities::{Name, PolicyResource, Refusal, ResourceId, RuleName};
+use caxton_capabilities::{Name, PolicyAction, PolicyResource, Refusal, ResourceId, RuleName};
 
 use super::{
-    extract::{Caller, Stranger},
+    extract::{Caller, Method, Stranger},
     plane::Wish,
     problem::Failure,
 };
@@ -73,6 +73,20 @@ pub(super) fn done(
         ..context(&caller.stranger, node)
     };
     event
+}
+
+/// That a service got a token for a while, or its next one, or that there was no room for it.
+pub(super) fn session(caller: &Caller, is_made: bool, node: &Name, now: SystemTime) -> Event {
+    let kind = match caller.method {
+        Method::ServiceToken => EventType::SessionRenewed,
+        Method::ApiKey | Method::Jwt => EventType::SessionOpened,
+    };
+    let wish = Wish::new(PolicyAction::Operate, ResourceId::Node(None));
+    let event = done(caller, (&wish, kind), node, now);
+    match is_made {
+        true => event,
+        false => event.ended(Ending::Failure, "there are as many as there may be"),
+    }
 }
 
 /// The name of what something was to be done to.

@@ -22,7 +22,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
-use zeroize::Zeroizing;
 
 use super::{
     audited,
@@ -47,7 +46,7 @@ use crate::{
 /// Streams at the same time: each holds a connection and a queue of at most 1,024 events.
 const STREAMS_MAX: usize = 64;
 /// What a client is told to wait that wants one more stream.
-const STREAM_RETRY_S: u64 = 5;
+pub(super) const STREAM_RETRY_S: u64 = 5;
 
 /// What handlers share.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub(super) struct Plane {
     document: Bytes,
     /// What is counted of requests.
     pub(super) measures: Measures,
-    service_tokens: ServiceTokens,
+    pub(super) service_tokens: ServiceTokens,
     /// Whose JSON Web Tokens count; none: nobody's.
     logins: Option<Arc<Logins>>,
     /// How often somebody may ask.
@@ -326,22 +325,6 @@ impl Plane {
             None => ResourceId::Node(None),
         };
         self.permit(caller, PolicyAction::Read, resource).await
-    }
-
-    /// Makes a token of a quarter of an hour for one who is known.
-    pub(super) fn service_token(&self, caller: &Caller) -> Answer<(Zeroizing<String>, u64)> {
-        let service = (
-            Arc::clone(&caller.known),
-            caller.credential.clone(),
-            caller.key,
-            caller.until_ms,
-        );
-        let now_ms = unix_ms(self.now());
-        let made = (self.service_tokens).make(service, now_ms, &self.app.environment);
-        made.ok_or_else(|| {
-            let detail = "there are as many service tokens as there may be";
-            Failure::new(codes::BUSY, detail).retry_after(STREAM_RETRY_S)
-        })
     }
 
     /// A place for a stream, given back when dropped.

@@ -39,6 +39,7 @@ pub const AUDIT_HEAD: Shape = Shape {
         column("ROOT", "root", Text),
         column("KEY", "key", Text),
         column("FOLDER", "folder", Text),
+        wide("WITNESS KEY", "witness_key", Text),
         wide("NOTE", "note", Text),
     ],
 };

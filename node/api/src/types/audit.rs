@@ -51,4 +51,19 @@ pub struct AuditHead {
     pub key: String,
     /// Where the node keeps the files.
     pub folder: String,
+    /// The public key by which this node cosigns the logs of others.
+    pub witness_key: String,
+    /// What other members cosigned of this log, by their names.
+    pub cosigned: Vec<AuditCosignature>,
+}
+
+/// The newest checkpoint of a log that one witness cosigned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditCosignature {
+    /// The witness: `<trust domain>/node/<name>/witness`.
+    pub witness: String,
+    /// How many lines the log had.
+    pub size: u64,
+    /// The signed note with the witness's line below it (C2SP tlog-cosignature): keep it, as the head itself.
+    pub note: String,
 }

@@ -113,6 +113,7 @@ kinds! {
     AgentRemoved = "agent.removed" in Agent, "An agent went.";
     AgentStarted = "agent.started" in Agent, "An agent runs.";
     AgentStopped = "agent.stopped" in Agent, "An agent rests.";
+    AgentFailed = "agent.failed" in Agent, "An agent failed too often and stays down.";
     AgentUpdated = "agent.updated" in Agent, "An agent has another version.";
     AgentRestored = "agent.restored" in Agent, "What was taken back from an agent was given back.";
     AgentEnrolled = "agent.enrolled" in Agent, "A remote agent has an identity.";
@@ -128,10 +129,11 @@ kinds! {
     CertificateIssued = "certificate.issued" in Certificate, "A certificate was issued.";
     CertificateRenewed = "certificate.renewed" in Certificate, "A certificate was renewed.";
     CertificateRotated = "certificate.rotated" in Certificate, "An authority was replaced.";
-    CertificateRevoked = "certificate.revoked" in Certificate, "A certificate was taken back.";
+    CertificateRevoked = "certificate.revoked" in Certificate, "A certificate was taken back, or an authority.";
     PolicyUpdated = "policy.updated" in Policy, "A policy is in force.";
     PolicyRemoved = "policy.removed" in Policy, "A policy is not any more.";
     ConfigurationChanged = "configuration.changed" in Configuration, "A setting was changed.";
+    ConfigurationApplied = "configuration.applied" in Configuration, "The settings that a node runs with.";
     RoleGranted = "administration.role_granted" in Administration, "Somebody got a role.";
     RoleRemoved = "administration.role_removed" in Administration, "Somebody lost a role.";
     OperatorUpdated = "administration.operator_updated" in Administration, "An operator was made, or has other roles.";
@@ -151,6 +153,9 @@ kinds! {
     NodeStopped = "administration.node_stopped" in Administration, "The node stops.";
     MemberAdmitted = "administration.member_admitted" in Administration, "A node joined.";
     MemberRemoved = "administration.member_removed" in Administration, "A node was taken out.";
+    MemberDown = "administration.member_down" in Administration, "A node is not there any more, as far as the one that tells sees.";
+    MemberReturned = "administration.member_returned" in Administration, "A node is there again.";
+    AuditDoubted = "administration.audit_doubted" in Administration, "A log of another node is not what was seen of it before.";
     AuditRetention = "administration.audit_retention" in Administration, "Text past its age was erased from this log.";
     AuditRepaired = "administration.audit_repaired" in Administration, "A batch that was never acknowledged was taken off.";
     AuditSuppressed = "administration.audit_suppressed" in Administration, "Events of one kind were counted, not written.";

@@ -51,7 +51,7 @@ pub fn verify_export(
         .and_then(|note| super::open(note, terms, "the older checkpoint", &mut report));
     let older = older.as_ref().map(Point::from);
     let point = Point::from(&signed);
-    super::count_witnesses(terms, [&Some(signed), &None], &mut report);
+    super::count_witnesses(terms, &[signed], &mut report);
     if older.is_some_and(|older| older.size > point.size) {
         report.add(
             What::RolledBack,

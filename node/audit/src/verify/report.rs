@@ -120,7 +120,10 @@ pub struct Report {
     pub erased: u64,
     /// Which witnesses cosigned.
     pub cosigned_by: Vec<String>,
-    /// And how many lines the log had then.
+    /// Which of those that were asked for did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_cosigned_by: Vec<String>,
+    /// How many lines the log had when the last of as many as are needed did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cosigned_size: Option<u64>,
     /// What is wrong; the first is usually the cause of the others.

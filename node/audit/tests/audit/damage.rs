@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use caxton_audit::{Standing, Terms, What, Witness, verify};
+use caxton_audit::{Cosigned, Standing, Terms, What, Witness, verify};
 use proptest::prelude::*;
 
 use crate::fixture::{Subject, key, witness};
@@ -10,7 +10,7 @@ use crate::fixture::{Subject, key, witness};
 /// A log in several segments with a cosigned checkpoint.
 fn subject() -> Subject {
     let subject = Subject::new(&[1, 2, 3, 2], 600);
-    let mut log = subject.open(600);
+    let log = subject.open(600);
     let (witness, mut seen) = (witness("w", 3), Witness::default());
     let checkpoint = log.checkpoint().clone();
     let line = seen
@@ -22,8 +22,9 @@ fn subject() -> Subject {
             5,
         )
         .unwrap();
-    log.keep_cosignature(&checkpoint, &line, &witness.verifier())
-        .unwrap();
+    let mut kept = Cosigned::open(subject.path(), &key().verifier()).unwrap();
+    kept.keep(&checkpoint, &line, &witness.verifier()).unwrap();
+    kept.write().unwrap();
     subject
 }
 

@@ -1,8 +1,8 @@
 //! Keys, checkpoints and those who cosign them.
 
 use caxton_audit::{
-    AuditKey, AuditKeyError, CheckpointError, KeyKind, Log, SignedCheckpoint, Standing, Terms,
-    VerifierKey, What, Witness, WitnessError, verify,
+    AuditKey, AuditKeyError, CheckpointError, Cosigned, KeyKind, Log, SignedCheckpoint, Standing,
+    Terms, VerifierKey, What, Witness, WitnessError, verify,
 };
 
 use crate::fixture::{Subject, event, key, origin, witness};
@@ -196,19 +196,11 @@ fn a_witness_refuses_another_history_of_the_same_key() {
 #[test]
 fn the_verifier_counts_witnesses_by_their_keys() {
     let subject = Subject::new(&[3], 1 << 20);
-    let mut log = subject.open(1 << 20);
+    let checkpoint = subject.open(1 << 20).checkpoint().clone();
     let keys = [witness("w-1", 3), witness("w-2", 4), witness("w-3", 3)];
-    let mut checkpoint = log.checkpoint().clone();
     for key_of_witness in &keys {
-        let note = checkpoint.note();
-        let line = Witness::default()
-            .cosign(note.as_bytes(), &key().verifier(), &[], key_of_witness, 9)
-            .unwrap();
-        checkpoint = log
-            .keep_cosignature(&checkpoint, &line, &key_of_witness.verifier())
-            .unwrap();
+        keep(&subject, &checkpoint, key_of_witness);
     }
-    drop(log);
     let (verifier, witnesses) = (key().verifier(), keys.map(|key| key.verifier()));
     let terms = |needed| Terms {
         witnesses: &witnesses,
@@ -232,10 +224,77 @@ fn the_verifier_counts_witnesses_by_their_keys() {
     );
 }
 
+/// Has `witness` cosign what it sees for the first time, and keeps that beside the log.
+fn keep(subject: &Subject, checkpoint: &SignedCheckpoint, witness: &AuditKey) {
+    let (note, log_key) = (checkpoint.note(), key().verifier());
+    let line = Witness::default()
+        .cosign(note.as_bytes(), &log_key, &[], witness, 9)
+        .unwrap();
+    let mut kept = Cosigned::open(subject.path(), &log_key).unwrap();
+    kept.keep(checkpoint, &line, &witness.verifier()).unwrap();
+    kept.write().unwrap();
+}
+
+#[test]
+fn witnesses_vouch_for_as_much_as_so_many_of_them_saw_and_those_who_did_not_are_named() {
+    let subject = Subject::new(&[3], 1 << 20);
+    let mut log = subject.open(1 << 20);
+    let keys = [witness("w-1", 3), witness("w-2", 4), witness("w-3", 5)];
+    keep(&subject, log.checkpoint(), &keys[0]);
+    keep(&subject, log.checkpoint(), &keys[1]);
+    log.append(&[event(7), event(8)]).unwrap();
+    keep(&subject, log.checkpoint(), &keys[1]);
+    drop(log);
+    let kept = Cosigned::open(subject.path(), &key().verifier()).unwrap();
+    let kept: Vec<(&str, u64)> = kept
+        .iter()
+        .map(|(name, note)| (name, note.checkpoint().size))
+        .collect();
+    assert_eq!(kept, [("w-1", 3), ("w-2", 5)], "of each the newest");
+    let (verifier, witnesses) = (key().verifier(), keys.map(|key| key.verifier()));
+    for (needed, verdict, size) in [
+        (0, Standing::Ok, Some(5)),
+        (1, Standing::Ok, Some(5)),
+        (2, Standing::Ok, Some(3)),
+        (3, Standing::Refused, None),
+    ] {
+        let terms = Terms {
+            witnesses: &witnesses,
+            witnesses_needed: needed,
+            ..Terms::new(&verifier)
+        };
+        let report = verify(subject.path(), &terms).unwrap();
+        assert_eq!((report.verdict, report.cosigned_size), (verdict, size));
+        assert_eq!(report.not_cosigned_by, ["w-3"]);
+        let named = |finding: &caxton_audit::Finding| finding.detail.ends_with("missing: w-3");
+        assert_eq!(report.findings.iter().any(named), needed == 3);
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_back_is_found_by_what_was_cosigned_of_it() {
+    let subject = Subject::new(&[3], 1 << 20);
+    let before: Vec<_> = std::fs::read_dir(subject.path())
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    let mut log = subject.open(1 << 20);
+    log.append(&[event(7)]).unwrap();
+    keep(&subject, log.checkpoint(), &witness("w-1", 3));
+    drop(log);
+    for (path, bytes) in before {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let report = verify(subject.path(), &Terms::new(&key().verifier())).unwrap();
+    assert_eq!(report.findings[0].what, What::RolledBack);
+}
+
 #[test]
 fn a_log_keeps_no_cosignature_of_another_log_or_by_another_witness() {
     let subject = Subject::new(&[3], 1 << 20);
-    let mut log = subject.open(1 << 20);
+    let log = subject.open(1 << 20);
+    let mut kept = Cosigned::open(subject.path(), &key().verifier()).unwrap();
     let (one, two) = (witness("w-1", 3), witness("w-2", 4));
     let foreign = AuditKey::from_seed("x/node/y/audit", KeyKind::Log, &[5; 32]).unwrap();
     let mut theirs = log.checkpoint().checkpoint().clone();
@@ -248,13 +307,11 @@ fn a_log_keeps_no_cosignature_of_another_log_or_by_another_witness() {
         let line = Witness::default()
             .cosign(note.as_bytes(), &key_of_log.verifier(), &[], &one, 9)
             .unwrap();
-        assert!(
-            log.keep_cosignature(&checkpoint, &line, &two.verifier())
-                .is_err()
-        );
-        let kept = log.keep_cosignature(&checkpoint, &line, &one.verifier());
-        assert_eq!(kept.is_ok(), key_of_log.name() == origin().as_str());
+        assert!(kept.keep(&checkpoint, &line, &two.verifier()).is_err());
+        let is_kept = kept.keep(&checkpoint, &line, &one.verifier()).is_ok();
+        assert_eq!(is_kept, key_of_log.name() == origin().as_str());
     }
+    assert_eq!(kept.iter().count(), 1);
 }
 
 #[test]

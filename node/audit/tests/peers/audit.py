@@ -74,7 +74,7 @@ def judge_tree(lines, leaves):
 
     must(MerkleTree(lines[-20:]).root() == root_of(leaves[-20:]), "aics-tlog's own tree of the last lines has the root that the RFC gives")
     witnesses = [vkey("witness-1.vkey"), vkey("witness-2.vkey")]
-    cosigned = parse_note((LOG / "cosigned").read_bytes())
+    cosigned = parse_note((FOLDER / "cosigned.note").read_bytes())
     must(verify_checkpoint(cosigned, key, witnesses, quorum=2).ok, "two witnesses cosigned it")
     must(not verify_checkpoint(parse_note(notes[-1]), key, witnesses, quorum=1).ok, "nobody cosigned what is only signed")
     must(parse_checkpoint(cosigned.text).root == sizes[len(lines)], "they cosigned the last root")

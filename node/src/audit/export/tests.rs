@@ -11,10 +11,16 @@ use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::mpsc,
+};
 use tokio_rustls::TlsAcceptor;
 
-use super::*;
+use super::{syslog::Receiver, *};
+
+mod file;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -117,8 +123,8 @@ fn exporter(data: &Path, log: &Log, address: SocketAddr) -> Exporter {
         folder: log.folder().to_owned(),
         position: data.join(POSITION),
         origin: origin(),
-        form: export::Form::Line,
-        receiver,
+        form: Form::Line,
+        target: Arc::new(Target::Syslog(receiver)),
         checkpoint: checkpoint.subscribe(),
     }
 }

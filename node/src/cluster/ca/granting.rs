@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use caxton_actors::ports::unix_ms;
+use caxton_audit::{Ending, EventType, Text};
 use caxton_mesh::join::{Admitted, JoinRequest, Renewal};
 use caxton_pki::{
     CertificateRequest, CertificateSummary, KeyAlgorithm, ServerName, SpiffeId, TrustDomain,
@@ -10,7 +11,7 @@ use caxton_pki::{
 };
 use tokio::sync::MutexGuard;
 
-use super::{Ca, CaServiceError, RenewRequest};
+use super::{Ca, CaServiceError, RenewRequest, node_named};
 use crate::{
     cluster::book::{Book, Digest},
     security::Chains,
@@ -34,8 +35,18 @@ impl Ca {
         let is_proven = |key: &Digest| request.is_proven_by(key);
         next.admit(self.now_ms(), (token, is_proven), (name, &requests.key()))
             .map_err(|refused| refused.to_string())?;
-        let granted = self.grant(&mut book, next, (id, address), requests).await?;
+        let why = (EventType::CertificateIssued, "admit");
+        let granted = self
+            .grant((&mut book, next), why, (id, address), requests)
+            .await?;
         drop(book);
+        let words = format!("from {address} with the token {token}");
+        self.tell(
+            EventType::MemberAdmitted,
+            "admit",
+            &node_named(name),
+            &words,
+        );
         if let Some(mesh) = self.mesh() {
             mesh.admit(name.into()).await;
         }
@@ -57,7 +68,10 @@ impl Ca {
             return Err(format!("`{member}` is no member whose certificate holds"));
         }
         let next = book.clone();
-        let granted = self.grant(&mut book, next, (id, address), requests).await?;
+        let why = (EventType::CertificateRenewed, "renew");
+        let granted = self
+            .grant((&mut book, next), why, (id, address), requests)
+            .await?;
         tracing::info!(peer = member, "certificates renewed");
         Ok(granted)
     }
@@ -75,7 +89,10 @@ impl Ca {
         book.is_holder(self.now_ms(), &request.name, &requests.key())
             .map_err(|refused| refused.to_string())?;
         let next = book.clone();
-        let granted = self.grant(&mut book, next, (id, address), requests).await?;
+        let why = (EventType::CertificateRenewed, "readmit");
+        let granted = self
+            .grant((&mut book, next), why, (id, address), requests)
+            .await?;
         tracing::info!(%address, peer = request.name, "member taken in again by its key");
         Ok(granted)
     }
@@ -85,15 +102,15 @@ impl Ca {
         SpiffeId::node(domain, name).map_err(|error| format!("the name is refused: {error}"))
     }
 
-    /// Issues, notes in the book what it turned into, and says so. In this order, since a certificate that was
-    /// noted and not handed out harms nobody.
+    /// Issues, notes in the book what it turned into, tells the audit log, and says so. In this order, since a certificate that
+    /// was noted and not handed out harms nobody; one that is not in the audit log is not handed out.
     ///
     /// SECURITY: host names are what this node sees for itself, never what is asked for: a member must not be
     /// able to pose as another's HTTPS API.
     async fn grant(
         &self,
-        book: &mut MutexGuard<'_, Book>,
-        mut next: Book,
+        (book, mut next): (&mut MutexGuard<'_, Book>, Book),
+        (kind, action): (EventType, &str),
         (id, address): (SpiffeId, SocketAddr),
         requests: Requests,
     ) -> Result<Admitted, String> {
@@ -115,14 +132,19 @@ impl Ca {
             })
             .await
             .map_err(failed)?;
-        let ends = chains
-            .mesh
-            .first()
-            .and_then(|leaf| CertificateSummary::parse(leaf).ok())
-            .map_or(0, |leaf| unix_ms(leaf.not_after));
+        let leaf = chains.mesh.first();
+        let leaf = leaf.and_then(|leaf| CertificateSummary::parse(leaf).ok());
+        let ends = leaf.as_ref().map_or(0, |leaf| unix_ms(leaf.not_after));
         next.issued(id.name(), &key, ends);
         let is_new = next.names(false) != book.names(false);
         self.turn(book, next).await.map_err(failed)?;
+        let serial = leaf.map_or_else(String::new, |leaf| leaf.serial);
+        let words = format!("certificate:{serial} for the mesh, and one for the API");
+        let issued = self.seat.audit.event(kind, action, &node_named(id.name()));
+        let mut issued = issued.ended(Ending::Success, &words);
+        issued.context.address = Some(Text::escape(&address.to_string()));
+        let recorded = self.seat.audit.record(issued).await;
+        recorded.map_err(|error| format!("the CA cannot issue now: {error}"))?;
         if is_new {
             self.say(book).await.map_err(failed)?;
         }

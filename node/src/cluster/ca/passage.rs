@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
+use caxton_audit::EventType;
 use caxton_mesh::membership::State as Liveness;
 use tokio::time::Instant;
 
 use super::{Ca, CaServiceError};
 use crate::security::CaReport;
 
+/// What the audit log calls the authority.
+const AUTHORITY: &str = "authority";
 /// After every member has a leaf by the new authority, connections made with the old ones still close by
 /// themselves for this long.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -47,6 +50,12 @@ impl Ca {
     pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<CaReport, CaServiceError> {
         let book = self.book.lock().await;
         let shown = format!("{rotation:?}");
+        let kind = match &rotation {
+            Rotation::Intermediate | Rotation::Root | Rotation::Emergency(_) => {
+                EventType::CertificateRotated
+            }
+            Rotation::Retire => EventType::CertificateRevoked,
+        };
         let report = self
             .work(move |folder, now| {
                 match rotation {
@@ -60,6 +69,7 @@ impl Ca {
             .await?;
         *self.passage() = Passage::default();
         self.say(&book).await?;
+        self.tell(kind, "rotate", AUTHORITY, &shown);
         tracing::warn!(rotation = shown, "the cluster's authority was changed");
         Ok(report)
     }
@@ -73,19 +83,24 @@ impl Ca {
         let book = self.book.lock().await;
         let tended = self
             .work(|folder, now| {
-                let mut changed = folder.renew_lists(now)?;
+                let (mut changed, mut rotated) = (folder.renew_lists(now)?, false);
                 if folder.is_intermediate_due(now) {
                     folder.rotate_intermediate(now)?;
                     tracing::warn!("half of the intermediate's life is over: a new one was made");
-                    changed = true;
+                    (changed, rotated) = (true, true);
                 }
                 Ok(Tended {
                     changed,
+                    rotated,
                     is_emergency: folder.is_emergency(),
                     behind: folder.is_between().then(|| folder.behind(now)),
                 })
             })
             .await?;
+        if tended.rotated {
+            let words = "half of the intermediate's life is over";
+            self.tell(EventType::CertificateRotated, "rotate", AUTHORITY, words);
+        }
         let ended = match tended.behind {
             Some(behind) => self.end_passage(behind, tended.is_emergency).await?,
             None => {
@@ -139,6 +154,8 @@ impl Ca {
         })
         .await?;
         *self.passage() = Passage::default();
+        let words = format!("older authorities, {} left behind", behind.len());
+        self.tell(EventType::CertificateRevoked, "retire", AUTHORITY, &words);
         tracing::warn!(
             is_emergency,
             left_behind = behind.len(),
@@ -164,6 +181,8 @@ impl Ca {
 /// What a look at the authority found.
 struct Tended {
     changed: bool,
+    /// A new intermediate was made.
+    rotated: bool,
     is_emergency: bool,
     /// Who hangs on an older authority, where there is one.
     behind: Option<BTreeSet<String>>,

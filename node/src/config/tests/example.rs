@@ -68,6 +68,7 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
         "security.ca_passphrase_file",
         "audit.export.address",
         "audit.export.ca",
+        "audit.export.file",
     ];
     for setting in &loaded.origins {
         let from_file = setting.origin.to_string().starts_with("file ");

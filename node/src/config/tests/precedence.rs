@@ -360,3 +360,25 @@ fn an_issuer_its_audiences_and_its_keys_come_together() {
     let [issuer, _, keys] = whole;
     assert!(with(&[issuer, "audiences: one,", keys]).is_err());
 }
+
+#[test]
+fn a_setting_that_is_not_at_its_default_is_told_by_its_name_and_by_a_hash_alone() {
+    let machine = Machine::new();
+    let summary = |at: &str| machine.load(&listen(at)).unwrap().config.summary;
+    let (default, one, other) = (
+        summary("127.0.0.1:8443"),
+        summary("127.0.0.1:9001"),
+        summary("127.0.0.1:9002"),
+    );
+    assert!(
+        default.changed.is_empty(),
+        "what is said is what it is anyway"
+    );
+    assert_eq!(
+        (&one.changed, &other.changed),
+        (&vec!["api.listen".to_owned()], &one.changed)
+    );
+    assert_eq!(one.sha256.len(), 64);
+    assert!(one.sha256 != other.sha256 && one.sha256 != default.sha256);
+    assert_eq!(one, summary("127.0.0.1:9001"));
+}

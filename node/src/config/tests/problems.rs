@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Machine;
-use crate::config::{ConfigError, Flags};
+use crate::config::{ConfigError, ExportTo, Flags};
 
 fn check(file: &str, expected: &str) {
     let machine = Machine::new().write("node.yaml", file);
@@ -253,18 +253,34 @@ fn a_receiver_of_the_audit_log_comes_with_its_ca() {
     check(
         "audit:\n  export:\n    address: collector.example:6514\n",
         "
-error: `audit.export.address` is one receiver, and `audit.export.ca` the CA of its certificate
+error: `audit.export` is one receiver, `address` with the `ca` of its certificate, or one `file`
  --> node.yaml:3:14
   |
 3 |     address: collector.example:6514
   |              ^^^^^^^^^^^^^^^^^^^^^^
-  = help: give both, or neither
+  = help: give both of a receiver, or a file, or nothing
 ",
     );
-    let both = "audit: {export: {address: \"[::1]:6514\", ca: ca.pem, format: ocsf}}\n";
-    let loaded = super::of_file(both).unwrap_or_else(|error| panic!("{error}"));
-    let export = loaded.config.audit_export.unwrap();
-    assert_eq!(export.address, "[::1]:6514");
+    let taken = |text: &str| {
+        let loaded = super::of_file(&format!("audit: {{export: {{{text}}}}}\n"));
+        loaded
+            .ok()
+            .map(|loaded| loaded.config.audit_export.unwrap().to)
+    };
+    let receiver = "address: \"[::1]:6514\", ca: ca.pem";
+    let is_receiver =
+        |to| matches!(to, ExportTo::Syslog { address, .. } if address == "[::1]:6514");
+    assert!(taken(receiver).is_some_and(is_receiver));
+    let is_file = |to| matches!(to, ExportTo::File(path) if path.ends_with("audit.ndjson"));
+    assert!(taken("file: audit.ndjson, format: ndjson").is_some_and(is_file));
+    for wrong in [
+        &format!("{receiver}, file: audit.ndjson"),
+        "ca: ca.pem, file: audit.ndjson",
+        "address: \"a:1, b:2\", ca: ca.pem",
+        "file: audit.ndjson, format: xml",
+    ] {
+        assert!(taken(wrong).is_none(), "{wrong}");
+    }
 }
 
 #[test]

@@ -54,7 +54,8 @@ impl Class {
             E::AgentStarted | E::NodeStarted => class(APPLICATION, 3),
             E::AgentStopped | E::NodeStopped => class(APPLICATION, 4),
             E::AgentUpdated => class(APPLICATION, 8),
-            E::AgentCompromised | E::PrivilegeEscalation => class(FINDING, 1),
+            E::AgentFailed => class(APPLICATION, OTHER),
+            E::AgentCompromised | E::AuditDoubted | E::PrivilegeEscalation => class(FINDING, 1),
             E::SessionTunnelUp => class(TUNNEL, 1),
             E::SessionTunnelDown => class(TUNNEL, 2),
             E::SessionTunnelRekeyed => class(TUNNEL, 3),
@@ -82,6 +83,9 @@ impl Class {
             | E::Frozen
             | E::Unfrozen
             | E::KeyUsed
+            | E::ConfigurationApplied
+            | E::MemberDown
+            | E::MemberReturned
             | E::AuditSuppressed => class(ENTITY, OTHER),
             E::RoleGranted => class(ACCESS, 3),
             E::RoleRemoved => class(ACCESS, 4),
