@@ -68,10 +68,10 @@ pub(super) async fn authenticate(
     let stranger = stranger(&plane, &request);
     let shown = key(request.headers());
     if shown.is_ok_and(|shown| shown.starts_with(JWT_PREFIX)) {
-        plane.look_at_logins().await;
+        plane.credentials.look_at_logins(plane.now_ns()).await;
     }
     let known = shown.map_err(Unproven::from);
-    let known = known.and_then(|shown| plane.authenticate(shown, &stranger));
+    let known = known.and_then(|shown| plane.credentials.authenticate(shown, &stranger));
     let (mut answer, standings) = match known {
         Ok(caller) => known_caller(&plane, caller, request, next).await,
         Err(Unproven { told, why }) => {

@@ -217,7 +217,7 @@ pub(in crate::manage) async fn make_service_token(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<(StatusCode, Json<ServiceToken>)> {
-    let (token, expires_ms) = plane.service_token(&caller)?;
+    let (token, expires_ms) = plane.credentials.service_token(&caller)?;
     let token = ServiceToken {
         token: token.to_string(),
         expires_at: rfc3339_ms(expires_ms),
