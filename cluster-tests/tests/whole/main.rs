@@ -9,6 +9,7 @@
 
 mod access;
 mod audit;
+mod certificates;
 mod deploy;
 mod durable;
 mod files;

@@ -1,12 +1,14 @@
-//! Who shows a credential: an API key, a service token, or a JSON Web Token, and whether it still counts. What whoever it
-//! is may do is not asked here.
+//! Who shows a credential: an API key, a service token, a JSON Web Token or a client certificate, and whether it still
+//! counts. What whoever it is may do is not asked here.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use caxton_actors::ports::unix_ms;
 use caxton_api::codes;
-use caxton_capabilities::Principal;
+use caxton_capabilities::{Name, Principal};
+use caxton_pki::{CertificateDer, CertificateSummary, Role, VerifiedChain, VerifyChainError};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::{
@@ -18,9 +20,10 @@ use crate::{
     access::{
         jwt::Logins,
         keys::Known,
-        service_tokens::{self, ServiceTokens},
+        service_tokens::{self, Basis, ServiceTokens},
     },
     app::App,
+    cluster::{start::Cluster, state::Held},
 };
 
 /// What a client is told to wait that wants one more service token.
@@ -30,6 +33,18 @@ const RETRY_S: u64 = 5;
 pub(super) fn short(kind: &str, digest: &[u8; 32]) -> String {
     let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
     [format!("{kind}_")].into_iter().chain(digits).collect()
+}
+
+/// The client certificate of a connection, looked at once. Whether it still counts is asked with each request.
+#[derive(Debug)]
+pub(super) struct Presented {
+    verified: Result<Arc<VerifiedChain>, VerifyChainError>,
+    /// With the serial number by which it can be taken back.
+    credential: String,
+}
+
+fn refused(error: &VerifyChainError) -> Unproven {
+    format!("the client certificate does not count: {error}").into()
 }
 
 /// What credentials are looked up in.
@@ -63,37 +78,85 @@ impl Credentials {
         }
     }
 
-    /// Who shows this credential: a key of ours, a service token, or a JSON Web Token of the issuer's.
+    /// What becomes of the client certificate of a connection, leaf first.
+    pub(super) fn present(&self, chain: &[CertificateDer<'_>]) -> Presented {
+        let leaf = chain.first().map(|leaf| CertificateSummary::parse(leaf));
+        let serial = leaf.and_then(Result::ok).map(|leaf| leaf.serial);
+        Presented {
+            credential: format!("crt_{}", serial.unwrap_or_default()),
+            verified: self.verify(chain).map(Arc::new),
+        }
+    }
+
+    fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<VerifiedChain, VerifyChainError> {
+        let (leaf, above) = chain.split_first().ok_or(VerifyChainError::Malformed)?;
+        let held = self.held().ok_or(VerifyChainError::UnknownIssuer)?;
+        let now = self.app.environment.now();
+        held.bundle.verify_caller(leaf, above, now)
+    }
+
+    /// Whom the cluster trusts, and what it took back.
+    fn held(&self) -> Option<Arc<Held>> {
+        let cluster = self.app.cluster.as_ref()?;
+        Some(Arc::clone(&cluster.held().borrow()))
+    }
+
+    /// Who shows this: a key of ours, a service token or a JSON Web Token in the request, or a certificate with the
+    /// connection.
     ///
     /// # Errors
     /// Nobody, now and from there; why.
     pub(super) fn authenticate(
         &self,
-        shown: &[u8],
+        shown: Option<&[u8]>,
+        presented: Option<&Presented>,
         stranger: &Stranger,
     ) -> Result<Caller, Unproven> {
-        if shown.starts_with(JWT_PREFIX) {
-            return self.logged_in(shown, stranger);
+        // SECURITY: first, so that a certificate that does not count is not passed over for a key that does.
+        let certified = presented.map(|presented| self.certified(presented, stranger));
+        let certified = certified.transpose()?;
+        let Some(shown) = shown else {
+            let none = "the request carries no API key: Authorization: Bearer cxk1_…";
+            return certified.ok_or_else(|| none.into());
+        };
+        let caller = match shown.starts_with(JWT_PREFIX) {
+            true => self.logged_in(shown, stranger)?,
+            false => self.by_key(shown, stranger)?,
+        };
+        match certified {
+            None => Ok(caller),
+            Some(other) if other.principal != caller.principal => {
+                Err("the client certificate and the Authorization header name two operators".into())
+            }
+            Some(other) => Ok(Caller {
+                basis: caller.basis.and(other.basis),
+                ..caller
+            }),
         }
+    }
+
+    /// Who shows a key of ours or a service token.
+    fn by_key(&self, shown: &[u8], stranger: &Stranger) -> Result<Caller, Unproven> {
         let digest: [u8; 32] = Sha256::digest(shown).into();
-        let (now_ms, from) = (unix_ms(self.app.environment.now()), stranger.address);
-        let keys = self.app.keeper.in_force().keys.clone();
+        let now_ms = unix_ms(self.app.environment.now());
         let is_service = shown.starts_with(service_tokens::PREFIX.as_bytes());
-        let (known, credential, key, method, until_ms) = if is_service {
+        let (known, credential, basis, method) = if is_service {
             let service = self.service_tokens.get(&digest, now_ms);
             let service =
                 service.ok_or("this node does not know the service token, or it has ended")?;
-            // SECURITY: what was got with a key ends with the key.
-            if let Some(key) = &service.key {
-                keys.authenticate(key, now_ms, from)?;
-            }
+            // SECURITY: what was got with a credential ends with it.
+            self.holds(&service.basis, stranger.address)?;
             let credential = format!("{} {}", service.credential, short("svc", &digest));
-            let (method, until_ms) = (Method::ServiceToken, service.until_ms);
-            (service.known, credential, service.key, method, until_ms)
+            let (basis, method) = (service.basis, Method::ServiceToken);
+            (service.known, credential, basis, method)
         } else {
-            let known = keys.authenticate(&digest, now_ms, from)?;
-            let (credential, method) = (short("key", &digest), Method::ApiKey);
-            (known, credential, Some(digest), method, None)
+            let keys = self.app.keeper.in_force().keys.clone();
+            let known = keys.authenticate(&digest, now_ms, stranger.address)?;
+            let basis = Basis {
+                key: Some(digest),
+                ..Basis::default()
+            };
+            (known, short("key", &digest), basis, Method::ApiKey)
         };
         // SECURITY: policies would refuse them too, where they are asked; this is before everything.
         let trust = self.app.tree.trust.borrow().clone();
@@ -104,10 +167,9 @@ impl Credentials {
             principal: Principal::Operator(known.operator.clone()),
             known,
             credential,
-            key,
+            basis,
             method,
             groups: Arc::default(),
-            until_ms,
             stranger: stranger.clone(),
         })
     }
@@ -120,11 +182,7 @@ impl Credentials {
         let token = str::from_utf8(shown).map_err(|_other| Unproven::token("it is no text"))?;
         let login = logins.login(token, unix_ms(self.app.environment.now()));
         let login = login.map_err(|why| Unproven::token(why.to_string()))?;
-        let keeper = &self.app.keeper;
-        let in_force = keeper.in_force();
-        let row = in_force.access.operators.get(&login.operator);
-        let is_revoked = row.is_some_and(|row| row.revoked.is_some());
-        if is_revoked || (row.is_none() && login.operator != *keeper.owner()) {
+        if !self.is_operator(&login.operator) {
             let why = "its `sub` is no operator here, or one whose authority was taken back";
             return Err(Unproven::token(why));
         }
@@ -132,24 +190,80 @@ impl Credentials {
             principal: Principal::Operator(login.operator.clone()),
             known: Arc::new(Known::whole(login.operator)),
             credential: short("jwt", &login.digest),
-            key: None,
+            basis: Basis {
+                until_ms: Some(login.until_ms),
+                ..Basis::default()
+            },
             method: Method::Jwt,
             groups: Arc::new(login.groups),
-            until_ms: Some(login.until_ms),
             stranger: stranger.clone(),
         })
     }
 
+    /// Whom a client certificate names: an operator of our own document, or the owner.
+    fn certified(&self, presented: &Presented, stranger: &Stranger) -> Result<Caller, Unproven> {
+        let chain = presented.verified.as_ref().map_err(refused)?;
+        let basis = Basis {
+            certificate: Some(Arc::clone(chain)),
+            until_ms: Some(unix_ms(chain.not_after())),
+            ..Basis::default()
+        };
+        // SECURITY: the connection may be older than what was taken back since.
+        self.holds(&basis, stranger.address)?;
+        let id = chain.id();
+        // SECURITY: nodes have certificates to call with, too; and names like operators.
+        let name = (id.role() == Role::Operator).then(|| id.name().parse().ok());
+        let name: Name = (name.flatten()).ok_or("the client certificate is not an operator's")?;
+        if !self.is_operator(&name) {
+            let told = "the client certificate names no operator here, or one who was revoked";
+            return Err(told.into());
+        }
+        Ok(Caller {
+            principal: Principal::Operator(name.clone()),
+            known: Arc::new(Known::whole(name)),
+            credential: presented.credential.clone(),
+            basis,
+            method: Method::Certificate,
+            groups: Arc::default(),
+            stranger: stranger.clone(),
+        })
+    }
+
+    /// Whether there is such an operator, whose authority was not taken back.
+    fn is_operator(&self, name: &Name) -> bool {
+        let keeper = &self.app.keeper;
+        match keeper.in_force().access.operators.get(name) {
+            Some(row) => row.revoked.is_none(),
+            None => name == keeper.owner(),
+        }
+    }
+
+    /// Whether what a credential stands on still counts.
+    fn holds(&self, basis: &Basis, from: Option<IpAddr>) -> Result<(), Unproven> {
+        let now = self.app.environment.now();
+        if let Some(chain) = &basis.certificate {
+            let held = self.held().ok_or(VerifyChainError::UnknownIssuer);
+            let checked = held.and_then(|held| held.bundle.check_chain(chain, now));
+            checked.map_err(|error| refused(&error))?;
+        }
+        if let Some(key) = &basis.key {
+            let keys = &self.app.keeper.in_force().keys;
+            keys.authenticate(key, unix_ms(now), from)?;
+        }
+        match basis.until_ms {
+            Some(until) if unix_ms(now) >= until => Err("the credential has ended".into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether what `caller` has shown still counts.
     pub(super) fn still_count(&self, caller: &Caller) -> bool {
-        let (from, now_ms) = (caller.stranger.address, unix_ms(self.app.environment.now()));
-        if caller.until_ms.is_some_and(|until| now_ms >= until) {
-            return false;
-        }
-        caller.key.is_none_or(|digest| {
-            let keys = &self.app.keeper.in_force().keys;
-            keys.authenticate(&digest, now_ms, from).is_ok()
-        })
+        self.holds(&caller.basis, caller.stranger.address).is_ok()
+    }
+
+    /// Tells when the cluster trusts somebody else, or took something back.
+    pub(super) fn trust_changes(&self) -> Option<watch::Receiver<Arc<Held>>> {
+        self.app.cluster.as_ref().map(Cluster::held)
     }
 
     /// Makes a token of a quarter of an hour for one who is known.
@@ -157,8 +271,7 @@ impl Credentials {
         let service = (
             Arc::clone(&caller.known),
             caller.credential.clone(),
-            caller.key,
-            caller.until_ms,
+            caller.basis.clone(),
         );
         let now_ms = unix_ms(self.app.environment.now());
         let made = (self.service_tokens).make(service, now_ms, &self.app.environment);

@@ -36,6 +36,7 @@ use tower::ServiceExt as _;
 use super::{
     activity::{Activity, Due, Patience, Underway},
     authenticate::authenticate,
+    credentials::Presented,
     extract::Peer,
     kept::Kept,
     observe::observe,
@@ -81,6 +82,7 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
     };
     let server = Arc::new(Server {
         router: router(&plane),
+        plane,
         app: Arc::clone(&app),
         tasks,
     });
@@ -125,6 +127,7 @@ pub(super) fn router(plane: &Arc<Plane>) -> Router {
 
 struct Server {
     router: Router,
+    plane: Arc<Plane>,
     app: Arc<App>,
     tasks: Tasks,
 }
@@ -165,7 +168,12 @@ impl Server {
     async fn requests(&self, stream: TlsStream<Patient<TcpStream>>, peer: SocketAddr) {
         let api = &self.app.config.api;
         let activity = Activity::new();
-        let service = service_fn(|request| self.request(request, peer, activity.begin()));
+        let shown = stream.get_ref().1.peer_certificates();
+        let shown = shown.map(|chain| Arc::new(self.plane.credentials.present(chain)));
+        let service = service_fn(|request| {
+            let from = (peer, shown.clone());
+            self.request(request, from, activity.begin())
+        });
         let builder = builder(api, self.tasks.clone(), stream.get_ref().1.alpn_protocol());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let patience = Patience {
@@ -209,7 +217,7 @@ impl Server {
     fn request(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        (peer, shown): (SocketAddr, Option<Arc<Presented>>),
         underway: Underway,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
         let router = self.router.clone();
@@ -222,6 +230,7 @@ impl Server {
             let lingers = head.version == Version::HTTP_2;
             let mut request = Request::from_parts(head, Body::new(body.clone()));
             request.extensions_mut().insert(Peer(peer));
+            shown.and_then(|shown| request.extensions_mut().insert(shown));
             let answer = router.oneshot(request).await?;
             if !is_stream(&answer) {
                 underway.must_be_taken_by(Instant::now() + limit);
