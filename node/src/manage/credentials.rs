@@ -60,12 +60,17 @@ impl Credentials {
     /// Those that `app` knows.
     pub(super) fn new(app: Arc<App>) -> Self {
         let jwt = app.config.jwt.clone();
-        let logins = jwt.map(|jwt| Arc::new(Logins::open(jwt.issuer, jwt.keys_file)));
+        let logins = jwt.map(|jwt| Arc::new(Logins::open(jwt.issuer, jwt.keys)));
         Self {
             app,
             service_tokens: ServiceTokens::default(),
             logins,
         }
+    }
+
+    /// Whose JSON Web Tokens count.
+    pub(super) fn logins(&self) -> Option<Arc<Logins>> {
+        self.logins.clone()
     }
 
     /// Looks whether the issuer of JSON Web Tokens has other keys by now, at most once a second.

@@ -44,7 +44,7 @@ use super::{
     patience::Patient,
     plane::Plane,
 };
-use crate::{app::App, config::Api};
+use crate::{access::jwks, app::App, config::Api};
 
 /// Streams of one HTTP/2 connection: × 1,024 connections, each a request that was authenticated.
 const H2_STREAMS_MAX: u32 = 128;
@@ -73,6 +73,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Dropping the future ends all connections at once.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
     let plane = Arc::new(Plane::new(Arc::clone(&app), openapi::openapi_json()));
+    if let Some(logins) = plane.credentials.logins() {
+        let follow = jwks::follow(logins, Arc::clone(&app.environment));
+        let stop = app.stop.clone();
+        app.tasks.spawn(stop.run_until_cancelled_owned(follow));
+    }
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
     let _end_all = end.clone().drop_guard();
