@@ -15,6 +15,7 @@ mod durable;
 mod files;
 mod forms;
 mod hostile;
+mod logins;
 mod matrix;
 mod policies;
 mod restart;
