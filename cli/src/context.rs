@@ -1,4 +1,4 @@
-//! Contexts: a node's address, the authority to trust and the API key, one file each, 0600 in a
+//! Contexts: a node's address, the authority to trust and the API key or client certificate, one file each, 0600 in a
 //! folder 0700. And which of them a command uses: flags, then the environment, then the current one.
 //!
 //! The only file that reads the environment.
@@ -47,6 +47,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A client certificate, shown to the node in the handshake.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCertificate {
+    /// The chain, leaf first, PEM.
+    pub chain_pem: String,
+    /// The leaf's private key, PEM.
+    pub key_pem: Secret,
+}
+
+impl ClientCertificate {
+    /// Reads both files; others may not read the key's.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or others can read the key.
+    pub fn read(chain: &Path, key: &Path) -> Result<Self, CliError> {
+        Ok(Self {
+            chain_pem: read_text(chain)?,
+            key_pem: Secret::new(read_secret_text(key)?),
+        })
+    }
+}
+
 /// What a context file holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +81,9 @@ pub struct Context {
     /// The API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Secret>,
+    /// The client certificate in place of a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<ClientCertificate>,
     /// The tenant of names without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
@@ -317,6 +343,8 @@ pub struct Target {
     pub ca_pem: String,
     /// The API key.
     pub api_key: Option<Secret>,
+    /// The client certificate.
+    pub certificate: Option<ClientCertificate>,
     /// The tenant of names without one.
     pub tenant: String,
     /// The file of the key that deployments are signed with; none: they are not.
@@ -360,10 +388,14 @@ impl Target {
                 .unwrap_or_default(),
         };
         let of_environment = environment.get("CAXTON_API_KEY").map(Secret::new);
-        let api_key = match &wanted.api_key_file {
+        let given = match &wanted.api_key_file {
             Some(path) => Some(Secret::new(read_text(path)?.trim())),
-            None => of_environment.or_else(|| context.and_then(|context| context.api_key.clone())),
+            None => of_environment,
         };
+        // Who gives a key for one command asks with it alone: a node refuses what names two operators.
+        let of_context = context.filter(|_| given.is_none());
+        let certificate = of_context.and_then(|context| context.certificate.clone());
+        let api_key = given.or_else(|| of_context.and_then(|context| context.api_key.clone()));
         let tenant = pick(&wanted.tenant, "CAXTON_TENANT")
             .or_else(|| context.and_then(|context| context.tenant.clone()));
         let server = server.or_else(|| context.map(|context| context.server.clone()));
@@ -372,6 +404,7 @@ impl Target {
             server: server.unwrap_or_default().trim_end_matches('/').to_owned(),
             ca_pem,
             api_key,
+            certificate,
             tenant: tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned()),
             deployer_key: Some(contexts.root.join(KEY_FILE)),
         })

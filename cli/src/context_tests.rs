@@ -11,6 +11,7 @@ fn example(server: &str) -> Context {
         server: server.into(),
         ca_pem: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".into(),
         api_key: Some(Secret::new("cxk_no: # tricky")),
+        certificate: None,
         tenant: None,
     }
 }
@@ -144,6 +145,44 @@ fn flags_beat_the_environment_and_that_beats_the_context() {
         key(resolve(&none, &[("CAXTON_API_KEY", "cxk_env")])),
         "cxk_env"
     );
+}
+
+#[test]
+fn a_key_for_one_command_takes_the_place_of_the_contexts_certificate() {
+    let (home, contexts) = contexts();
+    let context = Context {
+        api_key: None,
+        certificate: Some(ClientCertificate {
+            chain_pem: "chain".to_owned(),
+            key_pem: Secret::new("key"),
+        }),
+        ..example("https://dev:1")
+    };
+    let path = contexts.save("dev", &context).unwrap();
+    assert_eq!(contexts.load("dev").unwrap(), context);
+    assert_eq!(mode(&path), 0o600);
+    contexts.select("dev").unwrap();
+    let home = home.path().to_str().unwrap();
+    let resolve = |pairs: &[(&str, &str)]| {
+        let all = pairs.iter().copied().chain([("HOME", home)]);
+        let environment = Environment::from_pairs(all);
+        let target = Target::resolve(&Wanted::default(), &environment, &contexts).unwrap();
+        (target.api_key.is_some(), target.certificate.is_some())
+    };
+    assert_eq!(resolve(&[]), (false, true));
+    assert_eq!(resolve(&[("CAXTON_API_KEY", "cxk1_a")]), (true, false));
+}
+
+#[test]
+fn a_certificates_key_that_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = (folder.path().join("crt"), folder.path().join("key"));
+    fs::write(&chain, "chain").unwrap();
+    fs::write(&key, "key").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(ClientCertificate::read(&chain, &key).is_err());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(ClientCertificate::read(&chain, &key).is_ok());
 }
 
 #[test]

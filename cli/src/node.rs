@@ -179,6 +179,7 @@ fn write_context(app: &App, name: &str, ready: &Ready) -> Result<String, CliErro
         server: ready.api_url.trim_end_matches('/').to_owned(),
         ca_pem: ready.trust_pem.clone(),
         api_key: Some(Secret::new(ready.api_key.expose())),
+        certificate: None,
         tenant: None,
     };
     let file = contexts.save(name, &context)?;

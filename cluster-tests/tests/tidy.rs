@@ -46,6 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "caxton-audit",
             "caxton-capabilities",
             "caxton-node",
+            "caxton-pki",
             "caxton-policy",
         ],
     ),

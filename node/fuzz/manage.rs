@@ -106,9 +106,13 @@ pub(crate) fn head(bytes: &[u8]) -> bool {
         taken = true;
         assert!(!key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()));
     }
-    if let Ok(key) = authenticate::key(&headers) {
+    if let Ok(Some(key)) = authenticate::key(&headers) {
         taken = true;
-        assert!(key.starts_with(b"cxk1_") && key.len() <= 256);
+        let bytes_max = match key.starts_with(authenticate::JWT_PREFIX) {
+            true => caxton_jwt::TOKEN_BYTES_MAX,
+            false => 256,
+        };
+        assert!(!key.is_empty() && key.len() <= bytes_max);
     }
     if let Some(trace) = observe::trace_of(&headers) {
         taken = true;

@@ -4,7 +4,7 @@
 //! the cluster, as a development node does by itself. Who offers ML-DSA-87 in its handshake gets the post-quantum
 //! chain; who does not gets the classical one, so key exchange is hybrid where the client can, but the signature is
 //! post-quantum only for clients that ask for it. A node may be given an HTTPS certificate of its operator's own CA
-//! beside it; one that has nothing else is no member.
+//! beside it; one that has nothing else is no member, and takes no client certificates.
 
 use std::{
     fmt, fs,
@@ -21,7 +21,7 @@ use std::{
 use arc_swap::ArcSwap;
 use caxton_actors::ca::{Certificates, Renewal};
 use caxton_mesh::Credentials;
-use caxton_pki::{CertificateSummary, ExportableKey, SpiffeId, fingerprint, pem};
+use caxton_pki::{CertificateSummary, ExportableKey, SpiffeId, TrustBundle, fingerprint, pem};
 use rustls::{
     ServerConfig, SignatureScheme,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
@@ -33,6 +33,10 @@ use zeroize::Zeroizing;
 use tokio::sync::Notify;
 
 use crate::{cluster::home::Membership, config, config::Security};
+
+mod possession;
+
+use possession::Possession;
 
 /// The node has no identity. What was on the disk is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +125,7 @@ impl Identity {
         id: &SpiffeId,
         security: Security,
     ) -> Result<Self, IdentityError> {
-        let current = load_files(&files)?;
+        let current = load_files(&files, None)?;
         Ok(Self {
             trust_path: files.ca.clone(),
             source: Source::Files(files),
@@ -236,7 +240,7 @@ impl Certificates for Identity {
                 Ok(Renewal::Asked)
             }
             Source::Files(files) => {
-                let current = load_files(files).map_err(|error| error.to_string())?;
+                let current = load_files(files, None).map_err(|error| error.to_string())?;
                 self.current.store(Arc::new(current));
                 Ok(Renewal::Done)
             }
@@ -275,7 +279,7 @@ fn of_member(membership: &Membership, web: Option<&config::Tls>) -> Result<Curre
     let bundle = &membership.held.bundle;
     let roots = Roots::of(&[bundle.mesh_roots(), bundle.web_roots()].concat());
     if let Some(files) = web {
-        let current = load_files(files)?;
+        let current = load_files(files, Some(bundle))?;
         return Ok(Current {
             not_after: current.not_after.min(ends),
             mesh: Some(mesh),
@@ -292,14 +296,17 @@ fn of_member(membership: &Membership, web: Option<&config::Tls>) -> Result<Curre
         classical: Arc::new(certified(membership.web_chain.clone(), &keys.web)?),
     };
     Ok(Current {
-        tls: tls(resolver)?,
+        tls: tls(resolver, Some(bundle))?,
         not_after: ends,
         mesh: Some(mesh),
         roots,
     })
 }
 
-fn load_files(files: &config::Tls) -> Result<Current, IdentityError> {
+fn load_files(
+    files: &config::Tls,
+    callers: Option<&TrustBundle>,
+) -> Result<Current, IdentityError> {
     let content = |path: &Path, reason: String| IdentityError::Content {
         path: path.to_owned(),
         reason,
@@ -328,7 +335,7 @@ fn load_files(files: &config::Tls) -> Result<Current, IdentityError> {
     let trusted = pem::decode_certificates(&read_text(path)?)
         .map_err(|error| content(path, error.to_string()))?;
     Ok(Current {
-        tls: tls(resolver)?,
+        tls: tls(resolver, callers)?,
         not_after: summary.not_after,
         mesh: None,
         roots: Roots {
@@ -355,14 +362,22 @@ fn certified(
     Ok(CertifiedKey::new(chain, key))
 }
 
-/// TLS 1.3 only, hybrid key exchange preferred, HTTP/2 and HTTP/1.1.
-fn tls(resolver: ByOffer) -> Result<Arc<ServerConfig>, IdentityError> {
+/// TLS 1.3 only, hybrid key exchange preferred, HTTP/2 and HTTP/1.1. Of clients a certificate is asked where there is a
+/// bundle to look it up in.
+fn tls(
+    resolver: ByOffer,
+    callers: Option<&TrustBundle>,
+) -> Result<Arc<ServerConfig>, IdentityError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let possession = callers.map(|bundle| Possession::new(bundle, &provider));
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| IdentityError::Issue(error.to_string()))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+        .map_err(|error| IdentityError::Issue(error.to_string()))?;
+    let builder = match possession {
+        Some(possession) => builder.with_client_cert_verifier(Arc::new(possession)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

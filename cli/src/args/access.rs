@@ -45,12 +45,40 @@ pub enum OperatorCommand {
         #[arg(long, value_name = "ID", conflicts_with = "add")]
         remove: Option<String>,
     },
+    /// Make a certificate with which an operator calls nodes in place of a key
+    #[command(
+        after_help = "The key is made here and stays here; the node that holds the cluster's authority signs. Taken back by serial number.
+
+Examples:
+  caxton operator certificate ada --out ada
+  caxton context add prod --server URL --ca-file PEM --certificate ada/operator.crt.pem --certificate-key-file ada/operator.key.pem
+  caxton operator certificate ada --out ada-curl --classical --days 7
+  caxton security revoke --serial SERIAL --reason key-compromise"
+    )]
+    Certificate(MakeCertificate),
     /// Have an operator count again who was revoked
     Reinstate {
         /// Their name
         #[arg(add = ArgValueCandidates::new(complete::operators))]
         name: String,
     },
+}
+
+/// `caxton operator certificate`.
+#[derive(Args, Clone, Debug)]
+pub struct MakeCertificate {
+    /// Whose
+    #[arg(add = ArgValueCandidates::new(complete::operators))]
+    pub name: String,
+    /// The folder for operator.key.pem (0600) and operator.crt.pem, which must not be there yet
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// How many days it holds, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub days: u64,
+    /// Make it P-384, for clients that know no ML-DSA: not post-quantum
+    #[arg(long)]
+    pub classical: bool,
 }
 
 /// `caxton operator set`.
@@ -306,6 +334,9 @@ mod tests {
             "operator set ada",
             "operator add ada --role viewer --role operator@acme --group night",
             "operator reinstate ada",
+            "operator certificate ada --out d",
+            "operator certificate ada --out d --days 100 --classical",
+            "context add prod --server u --ca-file c --certificate c --certificate-key-file k",
             "apikey create laptop",
             "apikey create laptop --operator ada --scope observe\u{a0}acme/* --from 192.0.2.0/24 --ttl 30d --out k",
             "apikey ls",
@@ -331,6 +362,11 @@ mod tests {
     fn what_is_missing_or_means_nothing_is_refused() {
         for line in [
             "operator set",
+            "operator certificate ada",
+            "operator certificate ada --out d --days 0",
+            "operator certificate ada --out d --days 101",
+            "context add prod --server u --ca-file c --certificate c",
+            "context add prod --server u --ca-file c --certificate-key-file k",
             "apikey create",
             "apikey create laptop --ttl soon",
             "tenant quota",

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
 use super::NodeFlags;
@@ -47,7 +47,8 @@ pub enum ContextCommand {
 
 Examples:
   caxton context add prod --server https://10.0.1.10:8443 --ca-file ca.pem --api-key-file key
-  pass caxton/prod | caxton context add prod --server https://10.0.1.10:8443 --ca-file ca.pem --api-key-file -"
+  pass caxton/prod | caxton context add prod --server https://10.0.1.10:8443 --ca-file ca.pem --api-key-file -
+  caxton context add prod --server https://10.0.1.10:8443 --ca-file ca.pem --certificate operator.crt.pem --certificate-key-file operator.key.pem"
 )]
 pub struct ContextAdd {
     /// Its name
@@ -55,6 +56,12 @@ pub struct ContextAdd {
     /// Make it the current one
     #[arg(long)]
     pub select: bool,
+    /// Show the client certificate in this PEM file, leaf first, in place of an API key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate_key_file")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key (PEM, 0600)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate")]
+    pub certificate_key_file: Option<PathBuf>,
 }
 
 /// `caxton store …`.

@@ -18,8 +18,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 pub use access::{
-    ApiKeyCommand, Bounds, CreateApiKey, OperatorCommand, RevokeCommand, SetOperator, TakingBack,
-    TenantCommand,
+    ApiKeyCommand, Bounds, CreateApiKey, MakeCertificate, OperatorCommand, RevokeCommand,
+    SetOperator, TakingBack, TenantCommand,
 };
 pub use agent::{
     AgentCommand, AgentRef, Deploy, Freeze, Lang, ListAgents, Logs, NewAgent, Remove, Rollback,

@@ -147,7 +147,7 @@ impl Client {
     pub fn new(target: Target) -> Result<Self, CliError> {
         let host = fault::host(&target.server)?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(&target.ca_pem)?)
+            .tls_backend_preconfigured(tls::config(&target.ca_pem, target.certificate.as_ref())?)
             .https_only(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

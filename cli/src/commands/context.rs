@@ -6,7 +6,7 @@ use super::{App, confirm};
 use crate::{
     args::{ContextAdd, ContextCommand},
     client::{Client, fault},
-    context::{Context, Contexts, DEFAULT_TENANT, Secret, Target, read_text},
+    context::{ClientCertificate, Context, Contexts, DEFAULT_TENANT, Secret, Target, read_text},
     error::CliError,
     exit::Exit,
     explain,
@@ -38,6 +38,7 @@ pub(super) fn run(app: &App, command: ContextCommand) -> Result<Exit, CliError> 
                         server: String::new(),
                         ca_pem: String::new(),
                         api_key: None,
+                        certificate: None,
                         tenant: None,
                     }),
                     false => Err(error),
@@ -72,6 +73,7 @@ fn row(app: &App, contexts: &Contexts, name: &str) -> Value {
             "server": context.server,
             "tenant": context.tenant.as_deref().unwrap_or(DEFAULT_TENANT),
             "has_key": context.api_key.is_some(),
+            "has_certificate": context.certificate.is_some(),
             "file": file,
         }),
         Err(error) => json!({
@@ -125,7 +127,17 @@ fn add(app: &App, contexts: &Contexts, args: &ContextAdd) -> Result<(), CliError
         .ca_file
         .as_ref()
         .ok_or_else(|| missing("--ca-file FILE"))?;
+    let certificate = match (&args.certificate, &args.certificate_key_file) {
+        (Some(chain), Some(key)) => Some(ClientCertificate::read(chain, key)?),
+        _ => None,
+    };
     let api_key = match &app.global.api_key_file {
+        Some(_) if certificate.is_some() => {
+            let what = "a context has a key or a certificate, not both";
+            return Err(CliError::new(&explain::USAGE, Exit::Usage, what)
+                .fix("leave out --api-key-file or --certificate"));
+        }
+        None if certificate.is_some() => None,
         Some(path) if path.as_os_str() == "-" => {
             let bytes = app.terminal.read_input()?;
             Some(Secret::new(String::from_utf8_lossy(&bytes).trim()))
@@ -137,6 +149,7 @@ fn add(app: &App, contexts: &Contexts, args: &ContextAdd) -> Result<(), CliError
         server: server.trim_end_matches('/').to_owned(),
         ca_pem: read_text(ca_file)?,
         api_key,
+        certificate,
         tenant: app.global.tenant.clone(),
     };
     // What could never be used is not written.
@@ -145,6 +158,7 @@ fn add(app: &App, contexts: &Contexts, args: &ContextAdd) -> Result<(), CliError
         server: context.server.clone(),
         ca_pem: context.ca_pem.clone(),
         api_key: None,
+        certificate: context.certificate.clone(),
         tenant: DEFAULT_TENANT.to_owned(),
         deployer_key: None,
     })?;

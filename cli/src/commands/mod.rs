@@ -6,6 +6,7 @@ mod apikey;
 mod audit;
 mod authority;
 mod bench;
+mod certificate;
 mod child;
 mod cluster;
 mod config;

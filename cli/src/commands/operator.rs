@@ -9,7 +9,7 @@ use caxton_api::{
 use reqwest::Method;
 
 use super::{
-    App, done,
+    App, certificate, done,
     files::{self, LINES_BYTES_MAX},
     suggest_named,
 };
@@ -42,6 +42,7 @@ pub(super) async fn run(app: &App, command: OperatorCommand) -> Result<Exit, Cli
             }
         }
         OperatorCommand::Key { name, add, remove } => key(app, &name, add, remove).await?,
+        OperatorCommand::Certificate(args) => certificate::make(app, &args).await?,
         OperatorCommand::Set(args) => set(app, &args).await?,
         OperatorCommand::Reinstate { name } => {
             let client = app.client()?;

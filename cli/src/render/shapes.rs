@@ -16,7 +16,10 @@ mod node;
 mod policy;
 mod token;
 
-pub use access::{ACCESS_REVOCATION, API_KEY, FREEZE, OPERATOR, TENANT, TENANT_QUOTA, WHOAMI};
+pub use access::{
+    ACCESS_REVOCATION, API_KEY, FREEZE, OPERATOR, OPERATOR_CERTIFICATE, TENANT, TENANT_QUOTA,
+    WHOAMI,
+};
 pub use agent::{AGENT, DEPLOYED, LOG_LINE};
 pub use audit::{AUDIT_HEAD, AUDIT_LINE, AUDIT_REPORT};
 pub use authority::{
@@ -97,6 +100,7 @@ mod tests {
             AUDIT_HEAD,
             WHOAMI,
             OPERATOR,
+            OPERATOR_CERTIFICATE,
             API_KEY,
             TENANT,
             TENANT_QUOTA,

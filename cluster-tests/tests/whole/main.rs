@@ -9,12 +9,14 @@
 
 mod access;
 mod audit;
+mod certificates;
 mod cosign;
 mod deploy;
 mod durable;
 mod files;
 mod forms;
 mod hostile;
+mod logins;
 mod matrix;
 mod policies;
 mod restart;

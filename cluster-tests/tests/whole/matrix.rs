@@ -293,7 +293,7 @@ async fn every_operation_lets_through_whom_it_should_and_tells_the_others_nothin
     let public_key = std::fs::read_to_string(public_key)?;
     public_key.trim().clone_into(&mut given.public_key);
     nothing_is_forgotten(&operator.client, &rows).await?;
-    let mut now = callers(&operator.client).await?;
+    let mut now = callers(&home, &operator.client).await?;
     let is_expiring = |caller: &mut Caller| caller.who == Who::Expiring;
     let mut later: Vec<Caller> = now.extract_if(.., is_expiring).collect();
     let mut wrong = Vec::new();
@@ -327,11 +327,16 @@ async fn listed(caller: &Caller, path: &str, field: &str) -> Result<BTreeSet<Str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_hold_what_the_caller_may_see_and_nothing_else() -> Result<()> {
-    let (_home, _node, operator) = unsigned_node()?;
+    let (home, _node, operator) = unsigned_node()?;
     furnish(&operator).await?;
     let callers = Vec::new();
     let admin = &operator.client;
-    let mut maker = Maker { admin, callers };
+    let home = &home;
+    let mut maker = Maker {
+        home,
+        admin,
+        callers,
+    };
     let own = ["viewer@acme".to_owned()];
     maker.operator("of-acme", &own).await?;
     let key = maker.key("of-acme", "of-acme", Value::Null).await?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use caxton_cluster_tests::NodeProcess;
 use serde_json::Value;
 
-use crate::node;
+use crate::{certificates::certificate, node};
 
 /// What `curl` got.
 #[derive(Debug)]
@@ -112,6 +112,36 @@ fn curl_is_served_over_tls_1_3_alone() -> Result<()> {
         "/health/live",
     )?;
     assert_eq!(plain.status, 0, "{plain:?}");
+    Ok(())
+}
+
+#[test]
+fn curl_calls_with_a_certificate_and_no_key() -> Result<()> {
+    if !curl_is_here() {
+        return Ok(());
+    }
+    let (home, node, _) = node()?;
+    let owner = home.run(["whoami", "-o", "json"])?.expect(0)?.json()?;
+    let owner = owner["principal"].as_str().context("no principal")?;
+    let owner = owner.strip_prefix("operator:").context("no operator")?;
+    let (serial, [chain, key]) = certificate(&home, owner, &["--classical"])?;
+    let own = ["--cert", &chain, "--key", &key];
+    let got = curl(&node, &own, "/api/v1/whoami")?;
+    assert_eq!((got.exit, got.status), (0, 200), "{got:?}");
+    assert!(got.body.contains(&format!("crt_{serial}")), "{got:?}");
+    let revoke = [
+        "security",
+        "revoke",
+        "--serial",
+        &serial,
+        "--reason",
+        "superseded",
+    ];
+    home.run(revoke)?.expect(0)?;
+    let got = curl(&node, &own, "/api/v1/whoami")?;
+    assert_eq!(got.status, 401, "{got:?}");
+    is_problem(&got, "a certificate that was taken back");
+
     Ok(())
 }
 

@@ -87,6 +87,8 @@ pub const OPERATOR: &str = "/api/v1/operators/{operator}";
 pub const DEPLOYER_KEYS: &str = "/api/v1/operators/{operator}/deployer-keys";
 /// `DELETE`: takes it away.
 pub const DEPLOYER_KEY: &str = "/api/v1/operators/{operator}/deployer-keys/{key}";
+/// `POST`: a certificate with which they call this API.
+pub const OPERATOR_CERTIFICATES: &str = "/api/v1/operators/{operator}/certificates";
 /// `POST`: an operator who was revoked counts again.
 pub const OPERATOR_REINSTATE: &str = "/api/v1/operators/{operator}/reinstate";
 /// `GET`, `POST`: keys to this API.

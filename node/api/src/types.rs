@@ -17,8 +17,9 @@ mod cluster;
 
 pub use access::{
     AccessRevocation, ApiKey, CapabilityToken, ConsideredRule, EvaluatePolicies, Evaluated, Freeze,
-    NewAccessRevocation, NewApiKey, NewDeployerKey, NewFreeze, Operator, OperatorWish, Policy,
-    PolicyApplied, PolicyDraft, PolicyWish, ServiceToken, Tenant, TenantWish,
+    NewAccessRevocation, NewApiKey, NewDeployerKey, NewFreeze, NewOperatorCertificate, Operator,
+    OperatorCertificate, OperatorWish, Policy, PolicyApplied, PolicyDraft, PolicyWish,
+    ServiceToken, Tenant, TenantWish,
 };
 pub use audit::{AuditCosignature, AuditHead, AuditLine};
 pub use authority::{

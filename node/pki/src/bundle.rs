@@ -23,7 +23,7 @@ use crate::issuer::{IssuerId, issued_by};
 use crate::pem::{self, PemError};
 use crate::revocation::{ReplaceListError, RevocationList, RevocationListError, Revocations};
 use crate::spiffe::TrustDomain;
-use crate::summary::{SummaryError, parse_certificate};
+use crate::summary::{CertificateSummary, SummaryError, parse_certificate};
 use crate::validity::Validity;
 use crate::verify::{Purpose, VerifyChainError, trust_domain, verify_chain};
 
@@ -278,9 +278,28 @@ impl TrustBundle {
     ) -> Result<VerifiedChain, VerifyChainError> {
         let roots = match purpose {
             Purpose::MeshServer | Purpose::MeshClient => &self.mesh_roots,
-            Purpose::WebServer => &self.web_roots,
+            Purpose::WebServer | Purpose::WebClient => &self.web_roots,
         };
         verify_chain(leaf, intermediates, roots, &self.revocations, now, purpose)
+    }
+
+    /// The identity of a client of the HTTPS API, whose chain is of one side throughout: the leaf says of which.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_caller(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: SystemTime,
+    ) -> Result<VerifiedChain, VerifyChainError> {
+        let leaf_says = CertificateSummary::parse(leaf);
+        let leaf_says = leaf_says.map_err(|_unreadable| VerifyChainError::Malformed)?;
+        let purpose = match leaf_says.is_post_quantum {
+            true => Purpose::MeshClient,
+            false => Purpose::WebClient,
+        };
+        self.verify(leaf, intermediates, now, purpose)
     }
 
     /// Whether a chain that was verified earlier, perhaps under another bundle, still counts:

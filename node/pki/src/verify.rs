@@ -43,13 +43,15 @@ pub enum Purpose {
     MeshClient,
     /// Answer browsers and ordinary HTTPS clients. Everything in the chain is P-384: classical.
     WebServer,
+    /// Call the HTTPS API as an ordinary HTTPS client. Everything in the chain is P-384: classical.
+    WebClient,
 }
 
 impl Purpose {
     fn key_algorithm(self) -> KeyAlgorithm {
         match self {
             Self::MeshServer | Self::MeshClient => KeyAlgorithm::MlDsa87,
-            Self::WebServer => KeyAlgorithm::P384,
+            Self::WebServer | Self::WebClient => KeyAlgorithm::P384,
         }
     }
 
@@ -63,7 +65,7 @@ impl Purpose {
     fn key_usage(self) -> KeyUsage {
         match self {
             Self::MeshServer | Self::WebServer => KeyUsage::server_auth(),
-            Self::MeshClient => KeyUsage::client_auth(),
+            Self::MeshClient | Self::WebClient => KeyUsage::client_auth(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `book`: all of it as one document (pure)
 //! - `issuer`: this node's key for capability tokens
+//! - `jwks`: fetches the key set of that issuer, where it does not lie in a file
 //! - `jwt`: who shows a JSON Web Token of the issuer that is configured
 //! - `keeper`: changes the document where this node may, and makes it count: durable first, then in force here, then told
 //!   to the cluster; elsewhere it follows what the CA says
@@ -14,6 +15,7 @@
 
 pub(crate) mod book;
 pub(crate) mod issuer;
+pub(crate) mod jwks;
 pub(crate) mod jwt;
 pub(crate) mod keeper;
 pub(crate) mod keys;

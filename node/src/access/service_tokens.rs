@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use caxton_pki::VerifiedChain;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -21,6 +22,29 @@ pub(crate) const PREFIX: &str = "cxs1_";
 /// Tokens at the same time: some 2 MiB.
 const TOKENS_MAX: usize = 10_000;
 
+/// What a credential stands on, and ends with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Basis {
+    /// SHA-256 of a key, which may be taken back.
+    pub(crate) key: Option<[u8; 32]>,
+    /// A client certificate's chain, of which anything may be taken back.
+    pub(crate) certificate: Option<Arc<VerifiedChain>>,
+    /// Unix milliseconds at which it ends by itself, where it does.
+    pub(crate) until_ms: Option<u64>,
+}
+
+impl Basis {
+    /// Both of two, which end with the first of them to end.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let ends = [self.until_ms, other.until_ms];
+        Self {
+            key: self.key.or(other.key),
+            certificate: self.certificate.or(other.certificate),
+            until_ms: ends.into_iter().flatten().min(),
+        }
+    }
+}
+
 /// What stands behind a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
@@ -28,10 +52,8 @@ pub(crate) struct Service {
     pub(crate) known: Arc<Known>,
     /// How that was, for the log: `key_…`.
     pub(crate) credential: String,
-    /// SHA-256 of the key that was shown first, where it was one: the token ends with it.
-    pub(crate) key: Option<[u8; 32]>,
-    /// Unix milliseconds at which what was shown first ends, where it does: so do tokens that are made of this one.
-    pub(crate) until_ms: Option<u64>,
+    /// What was shown first: the token ends with it, and so do tokens that are made of this one.
+    pub(crate) basis: Basis,
     expires_ms: u64,
 }
 
@@ -43,13 +65,13 @@ impl ServiceTokens {
     /// Makes a token; none where there are as many as may be.
     pub(crate) fn make(
         &self,
-        (known, credential, key, until_ms): (Arc<Known>, String, Option<[u8; 32]>, Option<u64>),
+        (known, credential, basis): (Arc<Known>, String, Basis),
         now_ms: u64,
         environment: &Environment,
     ) -> Option<(Zeroizing<String>, u64)> {
         let token = environment.credential(PREFIX);
         let expires_ms = now_ms.saturating_add(LIFETIME_MS);
-        let expires_ms = expires_ms.min(until_ms.unwrap_or(u64::MAX));
+        let expires_ms = expires_ms.min(basis.until_ms.unwrap_or(u64::MAX));
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= TOKENS_MAX {
             tokens.retain(|_, service| service.expires_ms > now_ms);
@@ -60,8 +82,7 @@ impl ServiceTokens {
         let service = Service {
             known,
             credential,
-            key,
-            until_ms,
+            basis,
             expires_ms,
         };
         tokens.insert(Sha256::digest(token.as_bytes()).into(), service);
@@ -87,7 +108,11 @@ mod tests {
     fn a_token_counts_for_a_quarter_of_an_hour_and_no_longer() {
         let (tokens, environment) = (ServiceTokens::default(), Environment::new());
         let known = Arc::new(Known::founding("ann".parse().unwrap()));
-        let made = tokens.make((known, "key_1".into(), None, None), 1_000, &environment);
+        let made = tokens.make(
+            (known, "key_1".into(), Basis::default()),
+            1_000,
+            &environment,
+        );
         let (token, expires_ms) = made.unwrap();
         assert_eq!(expires_ms, 1_000 + LIFETIME_MS);
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -105,12 +130,16 @@ mod tests {
     fn a_token_ends_no_later_than_what_it_was_made_of() {
         let (tokens, environment) = (ServiceTokens::default(), Environment::new());
         let known = Arc::new(Known::founding("ann".parse().unwrap()));
-        let until = Some(5_000);
-        let made = tokens.make((known, "jwt_1".into(), None, until), 1_000, &environment);
+        let basis = Basis {
+            until_ms: Some(5_000),
+            ..Basis::default()
+        };
+        let made = tokens.make((known, "jwt_1".into(), basis), 1_000, &environment);
         let (token, expires_ms) = made.unwrap();
         assert_eq!(expires_ms, 5_000);
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        assert_eq!(tokens.get(&digest, 4_999).unwrap().until_ms, until);
+        let found = tokens.get(&digest, 4_999).unwrap();
+        assert_eq!(found.basis.until_ms, Some(5_000));
         assert!(tokens.get(&digest, 5_000).is_none());
     }
 }

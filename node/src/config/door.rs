@@ -1,8 +1,9 @@
 //! What stands at the door of the management API: how often somebody may ask, which proxies are believed, whose JSON Web
 //! Tokens count. Types of these settings, and what must hold between them.
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use axum::http::uri::{PathAndQuery, Scheme, Uri};
 use caxton_jwt::{Algorithm, Issuer, ParseAlgorithmError};
 
 use super::{
@@ -141,47 +142,153 @@ impl FromStr for Algorithms {
     }
 }
 
+/// Where an issuer's key set is fetched from: `https://HOST[:PORT]/PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksUrl {
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+}
+
+impl JwksUrl {
+    /// Host and port, as the `Host` field has them.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl std::fmt::Display for JwksUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "https://{}{}", self.authority(), self.path)
+    }
+}
+
+impl FromStr for JwksUrl {
+    type Err = String;
+
+    /// SECURITY: without TLS anybody on the way would say who is who; what names a user is no address of a key set.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "write it `https://HOST[:PORT]/PATH`".to_owned();
+        let uri: Uri = text.parse().map_err(|_opaque| wrong())?;
+        let authority = uri.authority().filter(|one| !one.as_str().contains('@'));
+        let authority = authority.ok_or_else(wrong)?;
+        let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = match authority.as_str().len() == authority.host().len() {
+            true => Some(443),
+            false => authority.port_u16().filter(|port| *port > 0),
+        };
+        let host = authority.host().trim_matches(['[', ']']);
+        let port = port.filter(|_| is_https && !host.is_empty() && !text.contains('#'));
+        Ok(Self {
+            host: host.to_owned(),
+            port: port.ok_or_else(wrong)?,
+            path: uri
+                .path_and_query()
+                .map_or("/", PathAndQuery::as_str)
+                .to_owned(),
+        })
+    }
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwtKeys {
+    /// A file, read again when it changes.
+    File(PathBuf),
+    /// An address, asked again and again.
+    Url {
+        /// Where it is.
+        url: JwksUrl,
+        /// The PEM file of authorities that may vouch for it.
+        ca: PathBuf,
+        /// How often it is asked.
+        refresh: Duration,
+    },
+}
+
+impl std::fmt::Display for JwtKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Url { url, .. } => write!(f, "{url}"),
+        }
+    }
+}
+
 /// Whose JSON Web Tokens count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Jwt {
     /// Who is trusted, for which audiences and algorithms.
     pub issuer: Issuer,
-    /// The file with the issuer's key set.
-    pub keys_file: PathBuf,
+    /// Its key set.
+    pub keys: JwtKeys,
 }
+
+const ISSUER: &str = "auth.jwt.issuer";
+const AUDIENCES: &str = "auth.jwt.audiences";
+const KEYS_FILE: &str = "auth.jwt.keys_file";
+const JWKS_URL: &str = "auth.jwt.jwks_url";
+const JWKS_CA_FILE: &str = "auth.jwt.jwks_ca_file";
 
 /// An issuer, its audiences and its keys come together or not at all. The outer `None`: something is wrong.
 pub(super) fn jwt_of(from: &mut Resolver<'_>, jwt: JwtSettings) -> Option<Option<Jwt>> {
-    let keys = [
-        "auth.jwt.issuer",
-        "auth.jwt.audiences",
-        "auth.jwt.keys_file",
+    let wanted = [
+        (ISSUER, !jwt.issuer.is_empty()),
+        (AUDIENCES, !jwt.audiences.0.is_empty()),
+        (
+            KEYS_FILE,
+            jwt.keys_file.is_some() || !jwt.jwks_url.is_empty(),
+        ),
     ];
-    let given = [
-        !jwt.issuer.is_empty(),
-        !jwt.audiences.0.is_empty(),
-        jwt.keys_file.is_some(),
-    ];
-    if given == [false; 3] {
+    if wanted.iter().all(|(_, is_given)| !is_given) && jwt.jwks_ca_file.is_none() {
         return Some(None);
     }
-    if let Some((missing, _)) = keys.iter().zip(given).find(|(_, is_given)| !is_given) {
+    if let Some((missing, _)) = wanted.iter().find(|(_, is_given)| !is_given) {
         from.contradiction(
-            &keys,
+            &[ISSUER, AUDIENCES, KEYS_FILE, JWKS_URL],
             format!("`{missing}` is missing"),
-            "an issuer is trusted for named audiences and by its keys: give all three",
+            "an issuer is trusted for named audiences and by its keys, from a file or from `jwks_url`: give all three",
         );
         return None;
     }
-    let issuer = Issuer::try_new(jwt.issuer, jwt.audiences.0, jwt.algorithms.0);
-    match (issuer, jwt.keys_file) {
-        (Ok(issuer), Some(keys_file)) => Some(Some(Jwt { issuer, keys_file })),
-        (Ok(_), None) => Some(None),
-        (Err(error), _) => {
+    let keys = keys_of(from, &jwt)?;
+    match Issuer::try_new(jwt.issuer, jwt.audiences.0, jwt.algorithms.0) {
+        Ok(issuer) => Some(Some(Jwt { issuer, keys })),
+        Err(error) => {
             let message = format!("the issuer of `auth.jwt` cannot be trusted so: {error}");
-            from.contradiction(&keys, message, "see docs/jwt.md");
+            from.contradiction(&[ISSUER, AUDIENCES], message, "see docs/jwt.md");
             None
         }
+    }
+}
+
+/// The one place where the keys are.
+fn keys_of(from: &mut Resolver<'_>, jwt: &JwtSettings) -> Option<JwtKeys> {
+    let all = [KEYS_FILE, JWKS_URL, JWKS_CA_FILE];
+    let remedy = "give `keys_file` alone, or `jwks_url` with `jwks_ca_file`";
+    let mut wrong = |message: String| {
+        from.contradiction(&all, message, remedy);
+        None
+    };
+    match (&jwt.keys_file, jwt.jwks_url.as_str(), &jwt.jwks_ca_file) {
+        (Some(file), "", None) => Some(JwtKeys::File(file.clone())),
+        (None, url, Some(ca)) => match url.parse() {
+            Ok(url) => Some(JwtKeys::Url {
+                url,
+                ca: ca.clone(),
+                refresh: jwt.jwks_refresh,
+            }),
+            Err(why) => wrong(format!("`{JWKS_URL}` cannot be used: {why}")),
+        },
+        (None, _, None) => wrong(format!("`{JWKS_CA_FILE}` is missing")),
+        (Some(_), ..) => wrong("the keys of the issuer come from two places".to_owned()),
     }
 }

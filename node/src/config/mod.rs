@@ -46,7 +46,7 @@ mod yaml;
 mod tests;
 
 pub use check::{Api, Config, Export, ExportTo, Mesh, Node, Tls};
-pub use door::{Algorithms, ApiLimits, Jwt, Names, Networks, RateMax};
+pub use door::{Algorithms, ApiLimits, JwksUrl, Jwt, JwtKeys, Names, Networks, RateMax};
 pub use load::{ConfigError, Flags, Loaded, load, load_from_system, validate};
 pub use problem::{Place, Problem};
 pub use resolve::{Origin, Setting, Summary};

@@ -249,6 +249,9 @@ section! {
         audiences: Names = "", parsed;
         algorithms: Algorithms = "ES256, EdDSA, Ed25519, RS256, PS256", parsed;
         keys_file: Option<PathBuf> = "", path;
+        jwks_url: String = "", visible;
+        jwks_ca_file: Option<PathBuf> = "", path;
+        jwks_refresh: Duration = "10m", duration(mins(1), hours(24));
     }
 }
 

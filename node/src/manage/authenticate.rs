@@ -1,10 +1,11 @@
 //! Who is it: `Authorization: Bearer cxk1_…`, a key, or `cxs1_…`, a service token (RFC 6750, section 2.1), against the
-//! SHA-256 of those that are known; or a JSON Web Token of an issuer that is configured (docs/jwt.md).
+//! SHA-256 of those that are known; or a JSON Web Token of an issuer that is configured (docs/jwt.md). Or the operator whom
+//! the client certificate of the connection names. Who shows both must be the same by both.
 //!
 //! It stands before every path, those that do not exist included; only the two health probes are open.
 //! It runs before a body is read, so a stranger costs headers and one hash.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -17,6 +18,7 @@ use caxton_api::{codes, paths};
 use caxton_jwt::TOKEN_BYTES_MAX;
 
 use super::{
+    credentials::Presented,
     extract::{Caller, Peer, RequestTrace, Stranger},
     forwarded::client,
     limits::{Standing, set_headers},
@@ -36,7 +38,7 @@ pub(super) const JWT_PREFIX: &[u8] = b"eyJ";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Unproven {
     /// What whoever asks hears.
-    pub(super) told: &'static str,
+    pub(super) told: Cow<'static, str>,
     /// What the audit log is told.
     pub(super) why: String,
 }
@@ -44,15 +46,28 @@ pub(super) struct Unproven {
 impl Unproven {
     /// A JSON Web Token does not count. Its bearer hears one sentence, whatever is wrong.
     pub(super) fn token(why: impl Into<String>) -> Self {
-        let (told, why) = ("the token is not valid here", why.into());
-        Self { told, why }
+        Self {
+            told: Cow::Borrowed("the token is not valid here"),
+            why: why.into(),
+        }
     }
 }
 
 impl From<&'static str> for Unproven {
     fn from(told: &'static str) -> Self {
-        let why = told.to_owned();
-        Self { told, why }
+        Self {
+            told: Cow::Borrowed(told),
+            why: told.to_owned(),
+        }
+    }
+}
+
+impl From<String> for Unproven {
+    fn from(told: String) -> Self {
+        Self {
+            why: told.clone(),
+            told: Cow::Owned(told),
+        }
     }
 }
 
@@ -67,11 +82,14 @@ pub(super) async fn authenticate(
     }
     let stranger = stranger(&plane, &request);
     let shown = key(request.headers());
-    if shown.is_ok_and(|shown| shown.starts_with(JWT_PREFIX)) {
-        plane.look_at_logins().await;
+    if shown.is_ok_and(|shown| shown.is_some_and(|shown| shown.starts_with(JWT_PREFIX))) {
+        plane.credentials.look_at_logins(plane.now_ns()).await;
     }
+    let presented = request.extensions().get::<Arc<Presented>>();
+    let presented = presented.map(Arc::as_ref);
     let known = shown.map_err(Unproven::from);
-    let known = known.and_then(|shown| plane.authenticate(shown, &stranger));
+    let known =
+        known.and_then(|shown| (plane.credentials).authenticate(shown, presented, &stranger));
     let (mut answer, standings) = match known {
         Ok(caller) => known_caller(&plane, caller, request, next).await,
         Err(Unproven { told, why }) => {
@@ -118,12 +136,12 @@ async fn known_caller(
     (answer, standings)
 }
 
-/// The API key that the headers carry.
-pub(super) fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
+/// The API key that the headers carry; none where they carry nothing of the sort.
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, &'static str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value.as_bytes(),
-        (None, _) => return Err("the request carries no API key: Authorization: Bearer cxk1_…"),
+        (None, _) => return Ok(None),
         (Some(_), Some(_)) => return Err("the request carries two Authorization headers"),
     };
     let (scheme, key) = value
@@ -137,7 +155,7 @@ pub(super) fn key(headers: &HeaderMap) -> Result<&[u8], &'static str> {
         false => 0,
     };
     if scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty() && key.len() <= bytes_max {
-        Ok(key)
+        Ok(Some(key))
     } else {
         Err("the Authorization header is not `Bearer cxk1_…`")
     }
@@ -148,23 +166,30 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn check(values: &[&str], expected: Option<&str>) {
+    fn found(values: &[&str]) -> Result<Option<String>, &'static str> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        assert_eq!(
-            key(&headers).ok(),
-            expected.map(str::as_bytes),
-            "{values:?}"
-        );
+        let found = key(&headers)?;
+        Ok(found.map(|key| String::from_utf8_lossy(key).into_owned()))
+    }
+
+    fn check(values: &[&str], expected: Option<&str>) {
+        let expected = expected.map(|key| Some(key.to_owned()));
+        assert_eq!(found(values).ok(), expected, "{values:?}");
+    }
+
+    #[test]
+    fn a_request_without_a_key_is_no_request_with_a_wrong_one() {
+        assert_eq!(found(&[]), Ok(None));
+        assert!(found(&[""]).is_err());
     }
 
     #[test]
     fn only_one_bearer_key_of_ours_is_taken() {
         check(&["Bearer cxk1_abc"], Some("cxk1_abc"));
         check(&["bearer cxk1_abc"], Some("cxk1_abc"));
-        check(&[], None);
         check(&["Bearer cxk1_abc", "Bearer cxk1_abc"], None);
         check(&["Basic cxk1_abc"], None);
         check(&["Bearer abc"], None);

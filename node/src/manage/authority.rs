@@ -6,6 +6,8 @@ use caxton_api::{
     types::{Authority, NewRevocation, NewRotation, Problem, RevokedCertificate, RotationKind},
 };
 
+use caxton_audit::EventType;
+
 use super::{
     cluster::is_the_ca,
     extract::{Caller, Given, NoQuery},
@@ -95,7 +97,12 @@ pub(super) async fn revoke_certificates(
         return Err(is_the_ca());
     }
     let taken = ca.revoke(which, new.reason.word()).await;
-    taken.map(Json).map_err(|error| failed(&error))
+    let taken = taken.map_err(|error| failed(&error))?;
+    let all: Vec<&str> = taken.iter().map(|one| one.serial.as_str()).collect();
+    let words = format!("{}: {}", new.reason.word(), all.join(", "));
+    node.told(&caller, EventType::CertificateRevoked, &words)
+        .await;
+    Ok(Json(taken))
 }
 
 fn certificate(new: &NewRevocation) -> ResourceId {
@@ -104,7 +111,7 @@ fn certificate(new: &NewRevocation) -> ResourceId {
     ResourceId::Certificate(short.into())
 }
 
-fn failed(error: &CaServiceError) -> Failure {
+pub(super) fn failed(error: &CaServiceError) -> Failure {
     let CaServiceError::Authority(refused) = error else {
         return Failure::internal("the authority could not be changed", error);
     };

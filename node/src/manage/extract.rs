@@ -23,7 +23,7 @@ use super::{
     plane::Plane,
     problem::{Answer, Failure},
 };
-use crate::access::keys::Known;
+use crate::access::{keys::Known, service_tokens::Basis};
 
 /// How long an upload of a program may take: 64 MiB over a line of 1 Mbit/s.
 const UPLOAD_TIME: Duration = Duration::from_secs(600);
@@ -38,13 +38,11 @@ pub(super) struct Caller {
     pub(super) known: Arc<Known>,
     /// What tells the credential that was shown from others, and opens nothing.
     pub(super) credential: String,
-    /// SHA-256 of the key that it rests on, where it does on one: it may be taken back.
-    pub(super) key: Option<[u8; 32]>,
+    /// What it stands on, and ends with.
+    pub(super) basis: Basis,
     pub(super) method: Method,
     /// Groups that the issuer of a JSON Web Token has them in, for this request alone.
     pub(super) groups: Arc<BTreeSet<Arc<str>>>,
-    /// Unix milliseconds at which the credential ends by itself, where it does.
-    pub(super) until_ms: Option<u64>,
     /// The request, and where it comes from.
     pub(super) stranger: Stranger,
 }
@@ -67,6 +65,7 @@ pub(super) enum Method {
     ApiKey,
     ServiceToken,
     Jwt,
+    Certificate,
 }
 
 impl Method {
@@ -75,6 +74,7 @@ impl Method {
             Self::ApiKey => "api-key",
             Self::ServiceToken => "service-token",
             Self::Jwt => "jwt",
+            Self::Certificate => "certificate",
         }
     }
 }

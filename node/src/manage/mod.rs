@@ -5,6 +5,7 @@
 //! kept ........ a body that outlives its handler
 //! observe ..... trace id, time limit, panics, the log line, the figures; renders problems
 //! authenticate  who is it                      plane .............. may it: only a permit leads to the node
+//! credentials  who shows which
 //! forwarded ... whose request it is behind proxies
 //! limits ...... how often somebody may ask
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
@@ -34,6 +35,7 @@ mod authenticate;
 mod authority;
 mod cluster;
 mod convert;
+mod credentials;
 mod dead_letters;
 mod deeds;
 mod deploy;

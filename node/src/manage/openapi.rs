@@ -20,7 +20,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    access::{api_keys, freeze, operators, policies, revocations, tenants, tokens},
+    access::{api_keys, certificates, freeze, operators, policies, revocations, tenants, tokens},
     actors, agents, audit, authority, cluster, dead_letters, deploy,
     extract::{Caller, NoQuery},
     grammar, health, join_tokens, logs, messages, metrics, nodes,
@@ -29,8 +29,10 @@ use super::{
     programs, traces,
 };
 
-/// The name of the security scheme.
+/// The names of the security schemes, of which one is enough.
 const API_KEY: &str = "api_key";
+const CERTIFICATE: &str = "client_certificate";
+const NO_SCOPES: [&str; 0] = [];
 /// The name of the answer that every path may give.
 const PROBLEM: &str = "Problem";
 
@@ -83,6 +85,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(operators::add_deployer_key))
         .routes(routes!(operators::remove_deployer_key))
         .routes(routes!(operators::reinstate_operator))
+        .routes(routes!(certificates::make_operator_certificate))
         .routes(routes!(operators::make_service_token))
         .routes(routes!(api_keys::list_api_keys, api_keys::make_api_key))
         .routes(routes!(tenants::list_tenants))
@@ -173,13 +176,18 @@ fn frame() -> OpenApi {
         .build();
     let mut document = OpenApiBuilder::new()
         .info(info)
-        .security(Some([SecurityRequirement::new(
-            API_KEY,
-            Vec::<String>::new(),
-        )]))
+        .security(Some(
+            [API_KEY, CERTIFICATE].map(|scheme| SecurityRequirement::new(scheme, NO_SCOPES)),
+        ))
         .build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(API_KEY, SecurityScheme::Http(bearer));
+    let certificate = SecurityScheme::MutualTls {
+        description: Some("A client certificate of an operator".to_owned()),
+        deprecated: None,
+        extensions: None,
+    };
+    components.add_security_scheme(CERTIFICATE, certificate);
     components
         .schemas
         .insert(Problem::name().into_owned(), Problem::schema());

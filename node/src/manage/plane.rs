@@ -8,16 +8,12 @@ use std::{
 };
 
 use axum::{body::Bytes, extract::State};
-use caxton_actors::{
-    gateway::Routes,
-    ports::{Ids as _, unix_ms},
-};
+use caxton_actors::{gateway::Routes, ports::Ids as _};
 use caxton_api::codes;
 use caxton_capabilities::{
     Address, Name, PolicyAction, PolicyContext, PolicyRequest, PolicyResource, Principal, Refusal,
     ResourceId, RuleName, TenantId, TraceId,
 };
-use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
@@ -25,20 +21,14 @@ use tokio::{
 
 use super::{
     audited,
-    authenticate::{JWT_PREFIX, Unproven},
-    extract::{Caller, Method, Stranger},
+    credentials::Credentials,
+    extract::{Caller, Stranger},
     limits::Limits,
     metrics::Measures,
     problem::{Answer, Failure},
 };
 use crate::{
-    access::{
-        book::Access,
-        jwt::Logins,
-        keeper::InForce,
-        keys::Known,
-        service_tokens::{self, ServiceTokens},
-    },
+    access::{book::Access, keeper::InForce},
     app::{About, App, Phase},
     config::Config,
 };
@@ -46,7 +36,7 @@ use crate::{
 /// Streams at the same time: each holds a connection and a queue of at most 1,024 events.
 const STREAMS_MAX: usize = 64;
 /// What a client is told to wait that wants one more stream.
-pub(super) const STREAM_RETRY_S: u64 = 5;
+const STREAM_RETRY_S: u64 = 5;
 
 /// What handlers share.
 #[derive(Debug)]
@@ -57,18 +47,11 @@ pub(super) struct Plane {
     document: Bytes,
     /// What is counted of requests.
     pub(super) measures: Measures,
-    pub(super) service_tokens: ServiceTokens,
-    /// Whose JSON Web Tokens count; none: nobody's.
-    logins: Option<Arc<Logins>>,
+    /// Who shows what.
+    pub(super) credentials: Credentials,
     /// How often somebody may ask.
     pub(super) limits: Limits,
     begun: Instant,
-}
-
-/// What is told of a credential: 64 bits of its digest. It has 256 random bits, so that they help nobody to guess it.
-pub(super) fn short(kind: &str, digest: &[u8; 32]) -> String {
-    let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
-    [format!("{kind}_")].into_iter().chain(digits).collect()
 }
 
 /// The state of the router.
@@ -120,17 +103,14 @@ impl Permitted<'_> {
 impl Plane {
     /// A plane over `app`.
     pub(super) fn new(app: Arc<App>, document: String) -> Self {
-        let jwt = app.config.jwt.clone();
-        let logins = jwt.map(|jwt| Arc::new(Logins::open(jwt.issuer, jwt.keys_file)));
         Self {
-            logins,
+            credentials: Credentials::new(Arc::clone(&app)),
             limits: Limits::new(&app.config.api.limits),
             begun: Instant::now(),
             app,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             document: document.into(),
             measures: Measures::default(),
-            service_tokens: ServiceTokens::default(),
         }
     }
 
@@ -250,18 +230,7 @@ impl Plane {
     /// Whether what was permitted, and told, before would be permitted again, with a credential that still counts. A
     /// stream that ends for it says so.
     pub(super) fn still_permits(&self, caller: &Caller, wish: &Wish) -> bool {
-        self.still_known(caller) && self.decide(caller, wish).is_ok()
-    }
-
-    fn still_known(&self, caller: &Caller) -> bool {
-        let (from, now_ms) = (caller.stranger.address, unix_ms(self.now()));
-        if caller.until_ms.is_some_and(|until| now_ms >= until) {
-            return false;
-        }
-        caller.key.is_none_or(|digest| {
-            let keys = &self.app.keeper.in_force().keys;
-            keys.authenticate(&digest, now_ms, from).is_ok()
-        })
+        self.credentials.still_count(caller) && self.decide(caller, wish).is_ok()
     }
 
     /// Tells when who may do what has changed.
@@ -366,93 +335,6 @@ impl Plane {
         // The store's own words may name paths; whoever asks here is not known.
         let store = store.map(|_trouble| "the store takes no writes".to_owned());
         phase.into_iter().chain(store).collect()
-    }
-
-    /// Looks whether the issuer of JSON Web Tokens has other keys by now, at most once a second.
-    pub(super) async fn look_at_logins(&self) {
-        let due = self.logins.as_ref();
-        if let Some(logins) = due.filter(|logins| logins.is_due(self.now_ns())) {
-            let logins = Arc::clone(logins);
-            // A node that stops looks no more.
-            let _stopping = tokio::task::spawn_blocking(move || logins.look()).await;
-        }
-    }
-
-    /// Who shows this credential: a key of ours, a service token, or a JSON Web Token of the issuer's.
-    ///
-    /// # Errors
-    /// Nobody, now and from there; why.
-    pub(super) fn authenticate(
-        &self,
-        shown: &[u8],
-        stranger: &Stranger,
-    ) -> Result<Caller, Unproven> {
-        if shown.starts_with(JWT_PREFIX) {
-            return self.logged_in(shown, stranger);
-        }
-        let digest: [u8; 32] = Sha256::digest(shown).into();
-        let (now_ms, from) = (unix_ms(self.now()), stranger.address);
-        let keys = self.app.keeper.in_force().keys.clone();
-        let is_service = shown.starts_with(service_tokens::PREFIX.as_bytes());
-        let (known, credential, key, method, until_ms) = if is_service {
-            let service = self.service_tokens.get(&digest, now_ms);
-            let service =
-                service.ok_or("this node does not know the service token, or it has ended")?;
-            // SECURITY: what was got with a key ends with the key.
-            if let Some(key) = &service.key {
-                keys.authenticate(key, now_ms, from)?;
-            }
-            let credential = format!("{} {}", service.credential, short("svc", &digest));
-            let (method, until_ms) = (Method::ServiceToken, service.until_ms);
-            (service.known, credential, service.key, method, until_ms)
-        } else {
-            let known = keys.authenticate(&digest, now_ms, from)?;
-            let (credential, method) = (short("key", &digest), Method::ApiKey);
-            (known, credential, Some(digest), method, None)
-        };
-        // SECURITY: policies would refuse them too, where they are asked; this is before everything.
-        let trust = self.app.tree.trust.borrow().clone();
-        if trust.standing().revoked_operators.contains(&known.operator) {
-            return Err("the operator was revoked".into());
-        }
-        Ok(Caller {
-            principal: Principal::Operator(known.operator.clone()),
-            known,
-            credential,
-            key,
-            method,
-            groups: Arc::default(),
-            until_ms,
-            stranger: stranger.clone(),
-        })
-    }
-
-    /// Who shows a JSON Web Token: an operator of our own document, or the owner. All of them hear the same sentence who
-    /// are none.
-    fn logged_in(&self, shown: &[u8], stranger: &Stranger) -> Result<Caller, Unproven> {
-        let logins = self.logins.as_ref();
-        let logins = logins.ok_or("this node takes no JSON Web Tokens")?;
-        let token = str::from_utf8(shown).map_err(|_other| Unproven::token("it is no text"))?;
-        let login = logins.login(token, unix_ms(self.now()));
-        let login = login.map_err(|why| Unproven::token(why.to_string()))?;
-        let keeper = &self.app.keeper;
-        let in_force = keeper.in_force();
-        let row = in_force.access.operators.get(&login.operator);
-        let is_revoked = row.is_some_and(|row| row.revoked.is_some());
-        if is_revoked || (row.is_none() && login.operator != *keeper.owner()) {
-            let why = "its `sub` is no operator here, or one whose authority was taken back";
-            return Err(Unproven::token(why));
-        }
-        Ok(Caller {
-            principal: Principal::Operator(login.operator.clone()),
-            known: Arc::new(Known::whole(login.operator)),
-            credential: short("jwt", &login.digest),
-            key: None,
-            method: Method::Jwt,
-            groups: Arc::new(login.groups),
-            until_ms: Some(login.until_ms),
-            stranger: stranger.clone(),
-        })
     }
 
     /// The roles of who asks.

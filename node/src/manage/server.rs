@@ -36,6 +36,7 @@ use tower::ServiceExt as _;
 use super::{
     activity::{Activity, Due, Patience, Underway},
     authenticate::authenticate,
+    credentials::Presented,
     extract::Peer,
     kept::Kept,
     observe::observe,
@@ -43,7 +44,7 @@ use super::{
     patience::Patient,
     plane::Plane,
 };
-use crate::{app::App, config::Api};
+use crate::{access::jwks, app::App, config::Api};
 
 /// Streams of one HTTP/2 connection: × 1,024 connections, each a request that was authenticated.
 const H2_STREAMS_MAX: u32 = 128;
@@ -72,6 +73,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Dropping the future ends all connections at once.
 pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
     let plane = Arc::new(Plane::new(Arc::clone(&app), openapi::openapi_json()));
+    if let Some(logins) = plane.credentials.logins() {
+        let follow = jwks::follow(logins, Arc::clone(&app.environment));
+        let stop = app.stop.clone();
+        app.tasks.spawn(stop.run_until_cancelled_owned(follow));
+    }
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
     let _end_all = end.clone().drop_guard();
@@ -81,6 +87,7 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener) {
     };
     let server = Arc::new(Server {
         router: router(&plane),
+        plane,
         app: Arc::clone(&app),
         tasks,
     });
@@ -125,6 +132,7 @@ pub(super) fn router(plane: &Arc<Plane>) -> Router {
 
 struct Server {
     router: Router,
+    plane: Arc<Plane>,
     app: Arc<App>,
     tasks: Tasks,
 }
@@ -165,7 +173,12 @@ impl Server {
     async fn requests(&self, stream: TlsStream<Patient<TcpStream>>, peer: SocketAddr) {
         let api = &self.app.config.api;
         let activity = Activity::new();
-        let service = service_fn(|request| self.request(request, peer, activity.begin()));
+        let shown = stream.get_ref().1.peer_certificates();
+        let shown = shown.map(|chain| Arc::new(self.plane.credentials.present(chain)));
+        let service = service_fn(|request| {
+            let from = (peer, shown.clone());
+            self.request(request, from, activity.begin())
+        });
         let builder = builder(api, self.tasks.clone(), stream.get_ref().1.alpn_protocol());
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let patience = Patience {
@@ -209,7 +222,7 @@ impl Server {
     fn request(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        (peer, shown): (SocketAddr, Option<Arc<Presented>>),
         underway: Underway,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
         let router = self.router.clone();
@@ -222,6 +235,7 @@ impl Server {
             let lingers = head.version == Version::HTTP_2;
             let mut request = Request::from_parts(head, Body::new(body.clone()));
             request.extensions_mut().insert(Peer(peer));
+            shown.and_then(|shown| request.extensions_mut().insert(shown));
             let answer = router.oneshot(request).await?;
             if !is_stream(&answer) {
                 underway.must_be_taken_by(Instant::now() + limit);

@@ -21,7 +21,7 @@ use super::{
     extract::Caller,
     plane::{Plane, Wish},
 };
-use crate::access::keeper::InForce;
+use crate::{access::keeper::InForce, cluster::state::Held};
 
 /// How often a silent stream is kept alive, for proxies and for noticing a client that is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -71,6 +71,7 @@ struct Open<S> {
     source: S,
     standing: Standing,
     changes: watch::Receiver<Arc<InForce>>,
+    trust: Option<watch::Receiver<Arc<Held>>>,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
@@ -85,6 +86,12 @@ impl<S: Source> Open<S> {
                 // SECURITY: who is silent is asked too, when somebody's authority was taken back.
                 changed = self.changes.changed() => {
                     if changed.is_err() || !self.standing.holds() {
+                        return None;
+                    }
+                }
+                // A certificate is taken back elsewhere than the rest.
+                () = changed(&mut self.trust) => {
+                    if !self.standing.holds() {
                         return None;
                     }
                 }
@@ -113,6 +120,17 @@ impl<S: Source> Open<S> {
     }
 }
 
+/// Waits for a change; for ever where there can be none.
+async fn changed(trust: &mut Option<watch::Receiver<Arc<Held>>>) {
+    let changed = match trust {
+        Some(trust) => trust.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
+}
+
 /// The answer that streams `source` until it ends, the client falls behind, or the node stops.
 pub(super) fn answer<S: Source>(
     source: S,
@@ -122,6 +140,7 @@ pub(super) fn answer<S: Source>(
 ) -> Response {
     let open = Open {
         changes: standing.plane.changes(),
+        trust: standing.plane.credentials.trust_changes(),
         source,
         standing,
         stop,

@@ -259,7 +259,11 @@ pub(super) fn web_leaf(
     let root = authority.web_root().ok_or_else(|| {
         CaError::Refused("this needs the key of the web root, which is elsewhere".to_owned())
     })?;
-    let chain = vec![root.issue_node(request, id, hosts, lifetime, now)?];
+    let leaf = match id.role() {
+        Role::Node => root.issue_node(request, id, hosts, lifetime, now)?,
+        Role::Agent | Role::Operator => root.issue_client(request, id, lifetime, now)?,
+    };
+    let chain = vec![leaf];
     note(state, root.issuer_id(), &chain, now)?;
     Ok(chain)
 }

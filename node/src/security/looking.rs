@@ -3,7 +3,7 @@
 use std::{path::Path, time::SystemTime};
 
 use caxton_pki::{
-    Artefact, CertificateSummary, INSPECT_BYTES_MAX, Purpose, TrustBundle, inspect, pem,
+    Artefact, CertificateSummary, INSPECT_BYTES_MAX, Purpose, Role, TrustBundle, inspect, pem,
 };
 use serde::Serialize;
 
@@ -204,9 +204,11 @@ pub fn verify(
         .split_first()
         .ok_or_else(|| unusable(&"no certificate"))?;
     let summary = CertificateSummary::parse(leaf).map_err(|error| unusable(&error))?;
+    let is_a_nodes = (summary.spiffe.as_ref()).is_none_or(|id| id.role() == Role::Node);
     let (side, purpose) = match summary.is_post_quantum {
         true => ("mesh", Purpose::MeshClient),
-        false => ("web", Purpose::WebServer),
+        false if is_a_nodes => ("web", Purpose::WebServer),
+        false => ("web", Purpose::WebClient),
     };
     let verified = bundle.verify(leaf, above, now, purpose);
     let side = side.to_owned();

@@ -7,7 +7,8 @@ use std::{
 };
 
 use caxton_pki::{
-    CertificateDer, CertificateRequest, RevocationList, Serial, ServerName, SpiffeId,
+    CertificateDer, CertificateRequest, KeyAlgorithm, RevocationList, Role, Serial, ServerName,
+    SpiffeId,
 };
 
 use super::{
@@ -19,6 +20,10 @@ use super::{
     rows::CaReport,
     state::{Noted, seconds},
 };
+
+/// Certificates of one operator that have not expired, taken back or not: one for each of their machines and tools, and
+/// for what is lost. Of 32,768 places in all.
+const OPERATOR_CERTIFICATES_MAX: usize = 16;
 
 /// A member's two chains: for the mesh, and for browsers and ordinary HTTPS clients.
 pub(crate) struct Chains {
@@ -49,6 +54,50 @@ impl CaFolder {
         })
     }
 
+    /// A chain for an operator who calls the HTTPS API, noted before it is answered: of the mesh's side for an ML-DSA-87
+    /// key, of the web's for a P-384 one.
+    ///
+    /// # Errors
+    /// The name or the lifetime is not usable, the operator has as many that hold as may be, the key of the web root is
+    /// elsewhere, or nothing can be signed or written.
+    pub(crate) fn issue_operator(
+        &mut self,
+        request: &CertificateRequest,
+        name: &str,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<Vec<CertificateDer<'static>>, CaError> {
+        let lifetime = bounded(lifetime)?;
+        let id = SpiffeId::try_new(self.trust_domain().clone(), Role::Operator, name);
+        let id = id.map_err(|error| {
+            CaError::Input(format!("`{name}` is no name of an operator: {error}"))
+        })?;
+        self.room_for(&id.to_string(), now)?;
+        self.change(
+            Some((format!("issued to {id}"), "")),
+            now,
+            |authority, state| {
+                let wanted = (&id, &[][..], lifetime, now);
+                match request.public_key().key_algorithm() {
+                    KeyAlgorithm::MlDsa87 => mesh_leaf(authority, state, request, wanted),
+                    KeyAlgorithm::P384 => web_leaf(authority, state, request, wanted),
+                }
+            },
+        )
+    }
+
+    /// SECURITY: what is noted is bounded, and members need the room to renew: nobody fills it by asking again and again.
+    fn room_for(&self, id: &str, now: SystemTime) -> Result<(), CaError> {
+        let now = seconds(now);
+        let holds = |noted: &&Noted| noted.id == id && noted.not_after_s >= now;
+        if self.state.issued.iter().filter(holds).count() >= OPERATOR_CERTIFICATES_MAX {
+            return Err(CaError::Refused(format!(
+                "{id} has {OPERATOR_CERTIFICATES_MAX} certificates that have not expired, which is the most"
+            )));
+        }
+        Ok(())
+    }
+
     /// Takes back whatever a name has that still holds. Nothing is written where there is nothing to take.
     ///
     /// # Errors
@@ -60,13 +109,14 @@ impl CaFolder {
         }
     }
 
-    /// The name to which the certificate with this serial number was issued.
+    /// The member to which the certificate with this serial number was issued; none where it is an operator's, who may
+    /// have the same name.
     pub(crate) fn whose(&self, serial: &str) -> Option<String> {
         let wanted = serial.parse::<Serial>().ok()?.to_string();
         let mut noted = self.state.issued.iter();
         let noted = noted.find(|noted| noted.serial == wanted)?;
         let id: SpiffeId = noted.id.parse().ok()?;
-        Some(id.name().to_owned())
+        (id.role() == Role::Node).then(|| id.name().to_owned())
     }
 
     /// Whether an older authority is believed beside the newest one.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use caxton_pki::{
-    CertificateRequest, MlDsa87Key, P384Key, Purpose, SealCost, SpiffeId, TrustBundle,
-    VerifyChainError, pem,
+    CertificateRequest, CertificateSummary, MlDsa87Key, P384Key, Purpose, SealCost, SpiffeId,
+    TrustBundle, VerifyChainError, pem,
 };
 use tempfile::TempDir;
 

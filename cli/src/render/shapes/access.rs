@@ -37,6 +37,19 @@ pub const OPERATOR: Shape = Shape {
     ],
 };
 
+/// Client certificates of operators.
+pub const OPERATOR_CERTIFICATE: Shape = Shape {
+    kind: "OperatorCertificate",
+    plural: "certificates",
+    name: |certificate| text(certificate, "serial"),
+    columns: &[
+        column("SERIAL", "serial", Id),
+        column("OPERATOR", "operator", Id),
+        column("EXPIRES", "expires_at", Time),
+        column("KEY", "algorithm", Text),
+    ],
+};
+
 /// Keys to the REST API.
 pub const API_KEY: Shape = Shape {
     kind: "ApiKey",

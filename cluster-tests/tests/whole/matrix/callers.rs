@@ -6,10 +6,11 @@ use caxton_cli::{
     client::{Client, JSON, Request},
     context::{Secret, Target},
 };
-use caxton_cluster_tests::operator::until;
+use caxton_cluster_tests::{Home, operator::until};
 use serde_json::{Value, json};
 
 use super::{OWN, table::Scope};
+use crate::certificates::{certificate, shown};
 
 /// Roles, and the letters of the table for them.
 const ROLES: [(&str, char); 5] = [
@@ -77,6 +78,7 @@ pub(crate) fn with_key(client: &Client, key: Option<String>) -> Result<Client> {
 
 /// Makes callers, and the operators and keys behind them.
 pub(super) struct Maker<'a> {
+    pub(super) home: &'a Home,
     pub(super) admin: &'a Client,
     pub(super) callers: Vec<Caller>,
 }
@@ -122,6 +124,18 @@ impl Maker<'_> {
         self.push(&name, who, Some(text(&token, "token")?), true)
     }
 
+    /// Somebody by a client certificate alone.
+    fn certified(&mut self, operator: &str, who: Who) -> Result<()> {
+        let (_serial, files) = certificate(self.home, operator, &[])?;
+        self.callers.push(Caller {
+            name: format!("{operator}, by certificate"),
+            client: shown(self.admin, &files, false)?,
+            who,
+            once: true,
+        });
+        Ok(())
+    }
+
     async fn take_back(&self, kind: &str, name: &str) -> Result<()> {
         let wish = json!({ kind: name });
         let taken = call(self.admin, "POST", paths::ACCESS_REVOCATIONS, wish).await;
@@ -129,9 +143,13 @@ impl Maker<'_> {
     }
 }
 
-pub(super) async fn callers(admin: &Client) -> Result<Vec<Caller>> {
+pub(super) async fn callers(home: &Home, admin: &Client) -> Result<Vec<Caller>> {
     let callers = Vec::new();
-    let mut maker = Maker { admin, callers };
+    let mut maker = Maker {
+        home,
+        admin,
+        callers,
+    };
     for (role, letter) in ROLES {
         for in_one in [false, true] {
             let (name, held) = match in_one {
@@ -141,6 +159,7 @@ pub(super) async fn callers(admin: &Client) -> Result<Vec<Caller>> {
             maker.operator(&name, &[held]).await?;
             let key = maker.key(&name, &name, Value::Null).await?;
             maker.known(&name, Who::Role(letter, in_one), key).await?;
+            maker.certified(&name, Who::Role(letter, in_one))?;
         }
     }
     maker.operator("roleless", &[]).await?;
@@ -162,6 +181,10 @@ pub(super) async fn callers(admin: &Client) -> Result<Vec<Caller>> {
     let owner = admin.target().api_key.clone().context("no key")?;
     let owner = owner.expose().to_owned();
     maker.known("owner", Who::Owner, owner).await?;
+    let founder = call(admin, "GET", paths::WHOAMI, Value::Null).await?;
+    let founder = text(&founder, "principal")?;
+    let founder = founder.strip_prefix("operator:").context("no operator")?;
+    maker.certified(founder, Who::Owner)?;
     Ok(maker.callers)
 }
 
@@ -172,6 +195,7 @@ async fn refused(maker: &mut Maker<'_>) -> Result<()> {
         .await?;
     let gone = maker.key("gone", "gone", Value::Null).await?;
     maker.known("revoked operator", Who::Revoked, gone).await?;
+    maker.certified("gone", Who::Nobody)?;
     maker.take_back("operator", "gone").await?;
     let lost = maker.key("lost", "administrator-all", Value::Null).await?;
     maker.known("revoked key", Who::Nobody, lost).await?;

@@ -214,6 +214,7 @@ fn access() -> Vec<Row> {
         row("POST", paths::DEPLOYER_KEYS, operator, all)
             .body(r#"{"public_key":"{public_key}"}"#),
         row("DELETE", paths::DEPLOYER_KEY, operator, all),
+        row("POST", paths::OPERATOR_CERTIFICATES, operator, all).body(r#"{"request":"none"}"#),
         row("POST", paths::SERVICE_TOKENS, Whole, May::Known),
         // A list of what the caller may see is nobody's to be refused; what is in it is looked at by itself.
         row("GET", paths::API_KEYS, Whole, May::Known),

@@ -52,6 +52,37 @@ pub struct NewDeployerKey {
     pub public_key: String,
 }
 
+/// A client certificate that an operator is to have.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOperatorCertificate {
+    /// A certificate request (PKCS #10) in PEM form. It gives its key, ML-DSA-87 or P-384, and nothing else.
+    pub request: String,
+    /// How many seconds it holds, an hour to 100 days; absent: 30 days.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole::option"
+    )]
+    #[schema(minimum = 3_600, maximum = 8_640_000)]
+    pub ttl_s: Option<u64>,
+}
+
+/// A client certificate of an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperatorCertificate {
+    /// The operator in whose name it acts, with all of their authority.
+    pub operator: String,
+    /// Its serial number, by which it can be taken back.
+    pub serial: String,
+    /// `ML-DSA-87`, post-quantum, or `P-384`, classical.
+    pub algorithm: String,
+    /// The last second in which it holds.
+    pub expires_at: String,
+    /// The chain to show, leaf first, in PEM form. No secret.
+    pub certificate: String,
+}
+
 /// A key that opens this API, without the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKey {

@@ -27,7 +27,7 @@ fn verdict(
 ) -> Result<SpiffeId, VerifyChainError> {
     let root = match purpose {
         Purpose::MeshServer | Purpose::MeshClient => authority.mesh_root().certificate(),
-        Purpose::WebServer => authority.web_root().certificate(),
+        Purpose::WebServer | Purpose::WebClient => authority.web_root().certificate(),
     };
     let lists = lists(authority);
     verify(chain, from_ref(root), &lists, now(), purpose).map(VerifiedChain::into_id)
@@ -117,6 +117,28 @@ fn an_operators_chain_is_good_for_calling_and_not_for_answering() {
         verdict(&chain, &authority, Purpose::MeshServer),
         Err(VerifyChainError::WrongPurpose)
     );
+}
+
+#[test]
+fn a_caller_of_the_api_is_believed_by_either_side_and_only_where_the_side_is_one_throughout() {
+    let authority = authority();
+    let operator: SpiffeId = "spiffe://test.example/operator/ada".parse().unwrap();
+    let request = caxton_pki::CertificateRequest::of_own(&p384());
+    let web = authority.web_root();
+    let leaf = web.issue_client(&request, &operator, DAY, now()).unwrap();
+    let classical = vec![leaf];
+    let purposes = [
+        (Purpose::WebClient, Ok(operator.clone())),
+        (Purpose::WebServer, Err(VerifyChainError::WrongPurpose)),
+        (Purpose::MeshClient, Err(NOT_ML_DSA)),
+    ];
+    for (purpose, expected) in purposes {
+        assert_eq!(
+            verdict(&classical, &authority, purpose),
+            expected,
+            "{purpose:?}"
+        );
+    }
 }
 
 #[test]

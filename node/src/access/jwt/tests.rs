@@ -44,7 +44,7 @@ impl Desk {
         let audiences = BTreeSet::from(["caxton".to_owned()]);
         let algorithms = BTreeSet::from([Algorithm::EdDsa]);
         let issuer = Issuer::try_new("https://idp.example".into(), audiences, algorithms);
-        Logins::open(issuer.unwrap(), self.file())
+        Logins::open(issuer.unwrap(), JwtKeys::File(self.file()))
     }
 
     fn token(&self, subject: &str, more: &str) -> String {

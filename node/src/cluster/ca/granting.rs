@@ -1,13 +1,13 @@
-//! Certificates for members: for a token, for a certificate that holds, for the key of the last one.
+//! Certificates for members: for a token, for a certificate that holds, for the key of the last one. And for operators.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use caxton_actors::ports::unix_ms;
 use caxton_audit::{Ending, EventType, Text};
 use caxton_mesh::join::{Admitted, JoinRequest, Renewal};
 use caxton_pki::{
-    CertificateRequest, CertificateSummary, KeyAlgorithm, ServerName, SpiffeId, TrustDomain,
-    loopback_hosts,
+    CertificateDer, CertificateRequest, CertificateSummary, KeyAlgorithm, ServerName, SpiffeId,
+    TrustDomain, loopback_hosts,
 };
 use tokio::sync::MutexGuard;
 
@@ -97,6 +97,20 @@ impl Ca {
         Ok(granted)
     }
 
+    /// A chain for an operator who calls the HTTPS API.
+    ///
+    /// # Errors
+    /// As [`CaFolder::issue_operator`](crate::security::CaFolder::issue_operator).
+    pub(crate) async fn issue_operator(
+        &self,
+        request: CertificateRequest,
+        name: String,
+        lifetime: Duration,
+    ) -> Result<Vec<CertificateDer<'static>>, CaServiceError> {
+        self.work(move |folder, now| Ok(folder.issue_operator(&request, &name, lifetime, now)?))
+            .await
+    }
+
     pub(super) fn id(&self, name: &str) -> Result<SpiffeId, String> {
         let domain: TrustDomain = self.said().bundle.trust_domain().clone();
         SpiffeId::node(domain, name).map_err(|error| format!("the name is refused: {error}"))
@@ -148,9 +162,8 @@ impl Ca {
         if is_new {
             self.say(book).await.map_err(failed)?;
         }
-        let der = |chain: &[caxton_pki::CertificateDer<'static>]| {
-            chain.iter().map(|one| one.to_vec()).collect()
-        };
+        let der =
+            |chain: &[CertificateDer<'static>]| chain.iter().map(|one| one.to_vec()).collect();
         Ok(Admitted {
             mesh_chain: der(&chains.mesh),
             web_chain: der(&chains.web),

@@ -62,6 +62,8 @@ fn the_example_taken_in_is_the_default_setting_by_setting() {
         "auth.jwt.issuer",
         "auth.jwt.audiences",
         "auth.jwt.keys_file",
+        "auth.jwt.jwks_url",
+        "auth.jwt.jwks_ca_file",
         "mesh.advertise",
         "mesh.join",
         "mesh.token_file",

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{Machine, of_file, origin};
-use crate::config::{AgentsMax, Flags, Mode, load::known_keys, resolve::variable};
+use crate::config::{
+    AgentsMax, Flags, JwksUrl, JwtKeys, Mode, load::known_keys, resolve::variable,
+};
 
 fn listen(text: &str) -> Flags {
     Flags {
@@ -381,4 +383,69 @@ fn a_setting_that_is_not_at_its_default_is_told_by_its_name_and_by_a_hash_alone(
     assert_eq!(one.sha256.len(), 64);
     assert!(one.sha256 != other.sha256 && one.sha256 != default.sha256);
     assert_eq!(one, summary("127.0.0.1:9001"));
+}
+
+#[test]
+fn the_keys_of_an_issuer_are_in_one_file_or_at_one_address_that_somebody_vouches_for() {
+    let with = |lines: &[&str]| {
+        let all = ["issuer: https://idp.example", "audiences: one"];
+        let lines = all.iter().chain(lines);
+        let lines: String = lines.map(|line| format!("    {line}\n")).collect();
+        of_file(&format!("auth:\n  jwt:\n{lines}"))
+    };
+    let (url, ca) = (
+        "jwks_url: https://idp.example/keys",
+        "jwks_ca_file: /ca.pem",
+    );
+    let jwt = with(&[url, ca, "jwks_refresh: 5m"]).unwrap().config.jwt;
+    let JwtKeys::Url {
+        url: found,
+        refresh,
+        ..
+    } = jwt.unwrap().keys
+    else {
+        panic!("no address");
+    };
+    assert_eq!(found.to_string(), "https://idp.example:443/keys");
+    assert_eq!(refresh, Duration::from_secs(300));
+    for wrong in [
+        &[url][..],
+        &[ca],
+        &[url, "keys_file: /keys.json"],
+        &[url, ca, "keys_file: /keys.json"],
+        &[ca, "keys_file: /keys.json"],
+        &[url, ca, "jwks_refresh: 30s"],
+    ] {
+        assert!(with(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_address_of_a_key_set_is_https_and_names_a_host_and_nobody() {
+    let read = |text: &str| text.parse::<JwksUrl>().map(|url| url.to_string());
+    for (text, expected) in [
+        ("https://idp.example", "https://idp.example:443/"),
+        (
+            "https://idp.example:8443/a?b=c",
+            "https://idp.example:8443/a?b=c",
+        ),
+        ("https://[::1]:1/a", "https://[::1]:1/a"),
+    ] {
+        assert_eq!(read(text).unwrap(), expected);
+    }
+    for text in [
+        "http://127.0.0.1/a",
+        "http://idp.example/a",
+        "idp.example/a",
+        "/a",
+        "https:///a",
+        "https://ann@idp.example/a",
+        "https://idp.example:0/a",
+        "https://idp.example:99999/a",
+        "https://idp.example/a#b",
+        "file:///a",
+        "",
+    ] {
+        assert!(read(text).is_err(), "{text}");
+    }
 }

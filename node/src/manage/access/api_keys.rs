@@ -15,11 +15,12 @@ use crate::{
     access::{book::KeyRow, keys::Network},
     manage::{
         convert::rfc3339_ms,
+        credentials::short,
         deeds::Deed,
         extract::{Asked, Caller, Given, Method, NoQuery, name, shown},
         nodes::PageQuery,
         page::{limit, page},
-        plane::{Shared, Wish, short},
+        plane::{Shared, Wish},
         problem::{Answer, Failure},
     },
 };

@@ -1,6 +1,7 @@
 //! Who may do what, for those who may change it.
 
 pub(super) mod api_keys;
+pub(super) mod certificates;
 pub(super) mod freeze;
 pub(super) mod operators;
 pub(super) mod policies;

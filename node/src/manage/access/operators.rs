@@ -1,16 +1,14 @@
 //! Operators: who they are, and what roles they have.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use axum::{Json, extract::State, http::StatusCode};
-use caxton_actors::ports::unix_ms;
 use caxton_api::{
-    codes, paths,
+    paths,
     types::{NewDeployerKey, Operator, OperatorWish, Page, Problem, ServiceToken},
 };
 use caxton_audit::EventType;
 use caxton_capabilities::{IssuerPublic, Name, PolicyAction, ResourceId};
-use zeroize::Zeroizing;
 
 use super::{deed, missing};
 use crate::{
@@ -19,13 +17,12 @@ use crate::{
         service_tokens::LIFETIME_MS,
     },
     manage::{
-        audited,
         convert::rfc3339_ms,
         deeds::Deed,
         extract::{Asked, Caller, Given, NoQuery, Part, Parts, name, shown},
         nodes::PageQuery,
         page::{limit, page},
-        plane::{Permitted, Plane, STREAM_RETRY_S, Shared},
+        plane::{Permitted, Plane, Shared},
         problem::{Answer, Failure},
     },
 };
@@ -220,32 +217,13 @@ pub(in crate::manage) async fn make_service_token(
     caller: Caller,
     _none: NoQuery,
 ) -> Answer<(StatusCode, Json<ServiceToken>)> {
-    let (token, expires_ms) = service_token(&plane, &caller).await?;
+    let (token, expires_ms) = plane.credentials.service_token(&caller).await?;
     let token = ServiceToken {
         token: token.to_string(),
         expires_at: rfc3339_ms(expires_ms),
         renew_at: rfc3339_ms(expires_ms.saturating_sub(LIFETIME_MS / 3)),
     };
     Ok((StatusCode::CREATED, Json(token)))
-}
-
-/// A token that the audit log does not take is not given out.
-async fn service_token(plane: &Plane, caller: &Caller) -> Answer<(Zeroizing<String>, u64)> {
-    let service = (
-        Arc::clone(&caller.known),
-        caller.credential.clone(),
-        caller.key,
-        caller.until_ms,
-    );
-    let node = plane.seen(caller);
-    let now = node.environment.now();
-    let made = (plane.service_tokens).make(service, unix_ms(now), &node.environment);
-    let event = audited::session(caller, made.is_some(), &node.about.name, now);
-    node.audit.record(event).await?;
-    made.ok_or_else(|| {
-        let detail = "there are as many service tokens as there may be";
-        Failure::new(codes::BUSY, detail).retry_after(STREAM_RETRY_S)
-    })
 }
 
 fn roles(texts: &[String]) -> Answer<BTreeSet<Held>> {

@@ -304,6 +304,56 @@ fn an_emergency_does_not_begin_without_the_key_of_the_root() {
 }
 
 #[test]
+fn an_operator_gets_a_chain_of_either_side_which_is_taken_back_by_its_serial_number() {
+    let root = TempDir::new().unwrap();
+    let folder = made(&root);
+    let mut ca = open(&folder);
+    let requests = [
+        CertificateRequest::of_own(&MlDsa87Key::generate().unwrap()),
+        CertificateRequest::of_own(&P384Key::generate().unwrap()),
+    ];
+    for request in &requests {
+        let chain = ca.issue_operator(request, "n1", 30 * DAY, now()).unwrap();
+        let verdict = |ca: &CaFolder| {
+            let verified = ca
+                .bundle()
+                .unwrap()
+                .verify_caller(&chain[0], &chain[1..], now());
+            verified.map(|chain| chain.id().to_string())
+        };
+        let id = format!("spiffe://{}/operator/n1", ca.trust_domain());
+        assert_eq!(verdict(&ca), Ok(id));
+        let serial = CertificateSummary::parse(&chain[0]).unwrap().serial;
+        assert_eq!(ca.whose(&serial), None, "the member `n1` is somebody else");
+        ca.revoke(Which::Serial(&serial), "key-compromise", now())
+            .unwrap();
+        let verdict = verdict(&ca);
+        assert!(
+            matches!(verdict, Err(VerifyChainError::Revoked { .. })),
+            "{verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn an_operators_certificates_are_bounded_in_number_and_time() {
+    let root = TempDir::new().unwrap();
+    let folder = made(&root);
+    let mut ca = open(&folder);
+    let request = CertificateRequest::of_own(&P384Key::generate().unwrap());
+    let long = ca.issue_operator(&request, "ada", 101 * DAY, now());
+    assert_eq!(long.unwrap_err().fault(), Fault::Input);
+    for _ in 0..16 {
+        ca.issue_operator(&request, "ada", DAY, now()).unwrap();
+    }
+    let full = ca.issue_operator(&request, "ada", DAY, now()).unwrap_err();
+    assert_eq!(full.fault(), Fault::Refused);
+    ca.issue_operator(&request, "bob", DAY, now()).unwrap();
+    ca.issue_operator(&request, "ada", DAY, now() + 2 * DAY)
+        .unwrap();
+}
+
+#[test]
 fn a_member_gets_both_chains_in_one_step_and_loses_both() {
     let root = TempDir::new().unwrap();
     let folder = made(&root);
