@@ -113,6 +113,7 @@ impl Tree {
             ids: Arc::clone(&parts.ids),
             clock: Arc::clone(&parts.clock),
             hops: Arc::clone(&parts.hops),
+            authority: Arc::clone(&parts.authority),
         };
         let gateway = Gateway::new(gateway_parts, Arc::new(Routes::default()));
         let (trust_now, health_now) = (trust.subscribe(), health.subscribe());
@@ -272,7 +273,6 @@ fn registry_child(
     let hands = Hands {
         gateway,
         programs,
-        authority: Arc::clone(&parts.authority),
         agents,
         retry: parts.retry,
         conversations_max: parts.conversations_max,
