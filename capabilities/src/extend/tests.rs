@@ -80,6 +80,15 @@ fn what_is_extended_is_what_verifying_it_anew_would_give() {
 }
 
 #[test]
+fn a_block_costs_no_verification() {
+    let token = held();
+    crate::key::count::taken();
+    let made = extended(&token, 11, next("acme/two", Some(12), Narrowing::default()));
+    assert!(made.is_ok());
+    assert_eq!(crate::key::count::taken(), (0, 0));
+}
+
+#[test]
 fn who_was_handed_a_part_has_that_part_and_nobody_else_has_it() {
     let part = next("acme/two", Some(12), only(&["send acme/three"]));
     let handed = extended(&held(), 11, part).unwrap();
