@@ -9,6 +9,7 @@ use crate::{
     issuers::Revoked,
     key::{HolderKey, HolderPublic},
     moment::Moment,
+    narrow::ChainError,
     terms::{Rights, Terms},
     token::MakeError,
     verify::{Chain, TokenRefused, Verified, in_time, not_revoked},
@@ -20,12 +21,24 @@ const NONCE: [u8; 16] = [0; 16];
 /// No block was added. The token is as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ExtendError {
-    /// It would not be a chain, or not by this key.
+    /// It would be more in some way.
     #[error("{0}")]
-    Make(#[from] MakeError),
+    Chain(ChainError),
+    /// It is not this key's to extend, or there is no room.
+    #[error("{0}")]
+    Make(MakeError),
     /// It would not count.
     #[error("{0}")]
     Refused(#[from] TokenRefused),
+}
+
+impl From<MakeError> for ExtendError {
+    fn from(error: MakeError) -> Self {
+        match error {
+            MakeError::Chain(error) => Self::Chain(error),
+            error => Self::Make(error),
+        }
+    }
 }
 
 /// What the next block gives less of. What is none stays as it is.

@@ -3,7 +3,7 @@ use crate::{
     allow::Request,
     cast::{BEGIN, END, all_caveats, at, first, holder, issued, issuers, rights, sealed, terms},
     caveat::Rate,
-    narrow::{ChainError, Widening},
+    narrow::Widening,
     right::Right,
     verify::verify,
 };
@@ -104,7 +104,7 @@ fn who_was_handed_a_part_has_that_part_and_nobody_else_has_it() {
 #[test]
 fn nothing_is_widened() {
     let refused = |less| match extended(&held(), 11, next("acme/one", None, less)) {
-        Err(ExtendError::Make(MakeError::Chain(ChainError::Widened { block: 2, what }))) => what,
+        Err(ExtendError::Chain(ChainError::Widened { block: 2, what })) => what,
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(only(&["send *"])), Widening::Right);
