@@ -305,3 +305,51 @@ async fn what_is_sent_with_less_is_refused_beyond_it_and_its_sender_hears_why() 
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].contains("send acme/other"), "{refused:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_acts_for_another_needs_a_token_of_its_own_that_counts() {
+    let (stage, taken) = stage(|world, part| vec![send(world, TOOL, with(part))]).await;
+    take_back(&stage, HELPER).await;
+    ask(&stage, Delivery::AtMostOnce).await;
+    hops(&stage, ASKER, HELPER).await;
+    let is_told = || {
+        refused(&stage)
+            .iter()
+            .any(|why| why.contains("was revoked"))
+    };
+    until(is_told).await;
+    assert!(taken.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_chosen_before_it_was_taken_back_does_not_count_after() {
+    let (stage, taken) = stage(|_, _| Vec::new()).await;
+    let gateway = stage.tree.gateway.clone();
+    let (asker, helper) = (address(ASKER), address(HELPER));
+    let own = gateway.own(&asker).unwrap();
+    let part = gateway.hand_on(&asker, &own, (&helper, only("send acme/tool")));
+    let held = gateway.handed_on(&part.unwrap()).unwrap();
+    let chosen = gateway.seal(&helper, &held).unwrap();
+    let world = Arc::clone(&stage.world);
+    stage.play(HELPER, move |_| {
+        Ok(Reaction {
+            sent: vec![send(&world, TOOL, with(chosen.clone()))],
+            ..Reaction::default()
+        })
+    });
+    let again = Stage::wish(HELPER, 2, &[]);
+    stage.tree.registry.deploy(again, false).await.unwrap();
+    let order = || stage.order(HELPER, "x", Delivery::AtMostOnce);
+    stage.tree.gateway.send(order()).await.unwrap();
+    hops(&stage, HELPER, TOOL).await;
+    assert_eq!(taken.lock().unwrap().len(), 1);
+    take_back(&stage, ASKER).await;
+    stage.tree.gateway.send(order()).await.unwrap();
+    until(|| {
+        refused(&stage)
+            .iter()
+            .any(|why| why.contains("was revoked"))
+    })
+    .await;
+    assert_eq!(taken.lock().unwrap().len(), 1);
+}

@@ -9,6 +9,7 @@
 
 mod access;
 mod audit;
+mod authority;
 mod deploy;
 mod durable;
 mod files;
