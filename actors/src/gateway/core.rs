@@ -129,7 +129,8 @@ pub(super) fn authorize(
 /// The token that it is sent with, verified under what stands now.
 fn sent_with(by: &By<'_>, routes: &Routes, passage: &Passage<'_>) -> Result<Verified, Refusal> {
     // Only what goes from agent to agent is asked for a token; to verify one that nobody asks for costs a fifth of a millisecond.
-    let (Principal::Agent(address), Principal::Agent(_)) = (passage.sender, passage.receiver) else {
+    let (Principal::Agent(address), Principal::Agent(_)) = (passage.sender, passage.receiver)
+    else {
         return Err(Refusal::NoToken);
     };
     let port = routes.get(address).ok_or(Refusal::NoToken)?;

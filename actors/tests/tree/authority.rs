@@ -162,7 +162,7 @@ async fn until(is_so: impl Fn() -> bool) {
 fn refused(stage: &Stage) -> Vec<String> {
     let all = stage.world.hops.lock().unwrap();
     let reasons = all.iter().filter_map(|hop| match &hop.step {
-        Step::Refused { reason, .. } => Some(reason.clone()),
+        Step::Refused { reason, .. } | Step::Unsent { reason, .. } => Some(reason.clone()),
         _ => None,
     });
     reasons.collect()
