@@ -10,7 +10,8 @@ use std::{
 };
 
 use caxton_capabilities::{
-    Address, AgentId, ConversationId, Denied, MessageId, Name, Principal, TenantId, TraceId,
+    Address, AgentId, ConversationId, Denied, HolderKey, MessageId, Name, Principal, TenantId,
+    TraceId, Verified,
 };
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -105,13 +106,16 @@ pub struct Accepts {
     pub rate: Option<(u32, u32)>,
 }
 
-/// Issues capability tokens to agents.
+/// Issues capability tokens to agents, and holds them.
 pub trait Authority: Send + Sync + 'static {
-    /// The bytes of a sealed token for `agent`: the rights of the version, on behalf of who deployed it.
+    /// The bytes of a token for `agent`, held by [`Authority::key`]: the rights of the version, on behalf of who deployed it.
     ///
     /// # Errors
     /// A right is none, or the key does not sign; in words for the deployer.
     fn issue(&self, agent: &Address, version: &Version) -> Result<Vec<u8>, String>;
+
+    /// The key by which the runtime holds the tokens of `agent`: always the same. It MUST NOT leave the node.
+    fn key(&self, agent: &Address) -> HolderKey;
 }
 
 /// A ledger operation failed. Nothing of it was applied, unless the doc of the call says otherwise.
@@ -331,6 +335,17 @@ pub struct Draft {
     pub content: Arc<[u8]>,
     /// None: as the message being handled was delivered.
     pub delivery: Option<Delivery>,
+    /// What it is sent with.
+    pub authority: Authorship,
+}
+
+/// With whose authority a message is sent, and what of it goes on to the receiver.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Authorship {
+    /// A sealed token; none: the whole of the agent's own.
+    pub token: Option<Verified>,
+    /// What the receiver may do on behalf of the sender while it handles the message.
+    pub handed_on: Option<Arc<[u8]>>,
 }
 
 /// What a reaction did: it takes effect as a whole.

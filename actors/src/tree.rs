@@ -116,6 +116,7 @@ impl Tree {
             clock: Arc::clone(&parts.clock),
             hops: Arc::clone(&parts.hops),
             denials: Arc::clone(&parts.denials),
+            authority: Arc::clone(&parts.authority),
         };
         let gateway = Gateway::new(gateway_parts, Arc::new(Routes::default()));
         let (trust_now, health_now) = (trust.subscribe(), health.subscribe());
@@ -275,7 +276,6 @@ fn registry_child(
     let hands = Hands {
         gateway,
         programs,
-        authority: Arc::clone(&parts.authority),
         agents,
         retry: parts.retry,
         conversations_max: parts.conversations_max,

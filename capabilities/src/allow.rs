@@ -267,6 +267,20 @@ impl Allowed {
         blocks.map(|block| block.terms().subject.as_ref())
     }
 
+    /// Agents before who asks, first to last: each handed on what it had, so that the next acts for it.
+    pub fn behalf(&self) -> impl Iterator<Item = &Principal> {
+        let asks = self
+            .by
+            .token()
+            .last()
+            .and_then(|last| last.subject.as_ref());
+        let mut before = None;
+        self.subjects().flatten().filter(move |subject| {
+            let is_new = before.replace(*subject) != Some(*subject);
+            is_new && subject.as_agent().is_some() && Some(*subject) != asks
+        })
+    }
+
     /// Every rate of every block. The caller MUST count this request under each and refuse it where one is used up.
     pub fn limits(&self) -> impl Iterator<Item = Limit> {
         let blocks = self.by.token().blocks().zip(self.tokens());

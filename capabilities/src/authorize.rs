@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     allow::{Allowed, Request, TokenDenied},
+    extend::ExtendError,
     id::{ConversationId, Name, Principal, TokenId},
     moment::Moment,
     request::{Policies, PolicyContext, PolicyRequest, RuleName, Ruling},
@@ -142,7 +143,26 @@ impl Trust {
             }
             _ => None,
         };
+        let behalf = allowed.iter().flat_map(Allowed::behalf);
+        self.ruled_on_behalf(behalf, right, speech.map(|speech| speech.said), now)?;
         Ok((rule, allowed))
+    }
+
+    /// SECURITY: policies are asked for everybody on whose behalf it is done, too: what one may by its token and another by
+    /// policies, neither may by handing on.
+    fn ruled_on_behalf<'a>(
+        &self,
+        behalf: impl IntoIterator<Item = &'a Principal>,
+        right: &Right,
+        said: Option<Said>,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        behalf.into_iter().try_for_each(|principal| {
+            let ruled = self.ruled_on(principal, right, said, now);
+            ruled
+                .map(drop)
+                .map_err(|refusal| Refusal::Behalf(principal.clone(), Box::new(refusal)))
+        })
     }
 
     /// The rule of policies, where nothing was taken back.
@@ -176,7 +196,7 @@ impl Trust {
     }
 
     /// Decides again about a message that was let in before, on what stands now: policies, who is who, and that none of
-    /// the tokens it was let in with was taken back since.
+    /// the tokens it was let in with was taken back since, nor the authority of anybody on whose behalf it was sent.
     ///
     /// # Errors
     /// It would not be let in now.
@@ -184,7 +204,7 @@ impl Trust {
         &self,
         principal: &Principal,
         right: Right,
-        (said, tokens): (Said, &[TokenId]),
+        (said, tokens, behalf): (Said, &[TokenId], &[Principal]),
         now: SystemTime,
     ) -> Result<(), Denied> {
         let decide = || {
@@ -193,7 +213,8 @@ impl Trust {
                     "the sender's capability token was revoked",
                 ));
             }
-            self.ruled_on(principal, &right, Some(said), now).map(drop)
+            self.ruled_on(principal, &right, Some(said), now)?;
+            self.ruled_on_behalf(behalf, &right, Some(said), now)
         };
         decide().map_err(|refusal| Denied {
             asked: right.to_string(),
@@ -303,6 +324,10 @@ pub enum Refusal {
     TokenRefused(TokenRefused),
     /// The sender's token does not allow it.
     Token(TokenDenied),
+    /// The sender's token takes no such block.
+    Extend(ExtendError),
+    /// Who handed on its authority may not do it.
+    Behalf(Principal, Box<Self>),
     /// What was asked with has less authority than its owner.
     Scope,
     /// It would give more than the giver has.
@@ -319,6 +344,9 @@ impl Refusal {
             Self::Forbidden(rules) => Ruling::Forbidden(Arc::clone(rules)).told(),
             Self::Undecided(rules) => Ruling::Undecided(Arc::clone(rules)).told(),
             Self::NoRule => Ruling::NoRule.told(),
+            Self::Behalf(principal, refusal) => {
+                format!("on behalf of `{principal}`: {}", refusal.told())
+            }
             other => other.to_string(),
         }
     }
@@ -335,12 +363,20 @@ impl fmt::Display for Refusal {
             Self::NoToken => f.write_str("the sender has no capability token: deploy it again"),
             Self::TokenRefused(refused) => write!(f, "the sender's capability token: {refused}"),
             Self::Token(denied) => write!(f, "the sender's capability token: {denied}"),
+            Self::Extend(error) => write!(f, "the sender's capability token: {error}"),
+            Self::Behalf(principal, refusal) => write!(f, "on behalf of `{principal}`: {refusal}"),
             Self::Beyond => f.write_str("nobody gives what they may not do themselves"),
             Self::Signer(signer) => {
                 write!(f, "operator `{signer}`, who signed it, may not do it")
             }
             Self::Scope => f.write_str("the credential's scopes do not cover it"),
         }
+    }
+}
+
+impl From<ExtendError> for Refusal {
+    fn from(error: ExtendError) -> Self {
+        Self::Extend(error)
     }
 }
 

@@ -94,6 +94,20 @@ impl TokenCache {
         Some(verified.clone())
     }
 
+    /// Remembers a token that was verified elsewhere under the same issuers and revocations; any other is not.
+    pub fn remember(
+        &mut self,
+        bytes: &[u8],
+        token: &Verified,
+        issuers: &Issuers,
+        revoked: &Revoked,
+    ) {
+        let digest = TokenDigest::of(bytes);
+        if token.is_current(issuers, revoked) && self.get(&digest, issuers, revoked).is_none() {
+            self.keep(digest, token.clone());
+        }
+    }
+
     /// How many are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -20,6 +20,7 @@ pub mod cache;
 mod cast;
 pub mod caveat;
 pub mod deployed;
+pub mod extend;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzz/mod.rs"]
 pub mod fuzz;
@@ -49,7 +50,8 @@ pub use allow::{Allowed, DeniedReason, Limit, Request, TokenDenied};
 pub use authorize::{Denied, Permit, Refusal, Said, Speech, Trust};
 pub use cache::{TokenCache, TokenDigest};
 pub use caveat::{Audience, Audiences, CaveatError, Caveats, Performative, Performatives, Rate};
-pub use deployed::{CHANCE_BYTES, Deployed};
+pub use deployed::{AgentKeys, CHANCE_BYTES, Deployed};
+pub use extend::{ExtendError, Narrowing, Next};
 pub use grant::{Grant, Pattern, Prefix};
 pub use id::{
     Address, AgentId, ConversationId, MessageId, Name, ParseIdError, ParseNameError, Principal,

@@ -25,6 +25,8 @@ pub(crate) const MANIFEST_DIGEST: &[u8] = b"caxton-manifest-v1 digest\0";
 pub(crate) const ISSUER_KEY: &[u8] = b"caxton-token-v1 issuer-key\0";
 /// Ids of holders' keys.
 pub(crate) const HOLDER_KEY: &[u8] = b"caxton-token-v1 holder-key\0";
+/// Keys by which a runtime holds the tokens of its agents.
+pub(crate) const AGENT_KEY: &[u8] = b"caxton-token-v1 agent-key\0";
 
 /// SHA-256 of a word of this file and what follows it.
 pub(crate) fn hash(word: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -101,6 +103,7 @@ mod tests {
             MANIFEST_DIGEST,
             ISSUER_KEY,
             HOLDER_KEY,
+            AGENT_KEY,
         ];
         for (nth, one) in words.iter().enumerate() {
             assert_eq!(one.iter().position(|byte| *byte == 0), Some(one.len() - 1));

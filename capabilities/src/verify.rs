@@ -100,26 +100,37 @@ impl TokenRefused {
     }
 }
 
-/// A token that counted when it was verified. Made by [`verify`] alone; cheap to clone.
-#[derive(Clone, Debug)]
+/// A token that counted when it was verified. Made by [`verify`], and of one that was by [`Verified::extended`], alone;
+/// cheap to clone.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verified(pub(crate) Arc<Chain>);
 
 /// What stays of the verification.
-#[derive(Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Chain {
     pub(crate) token: Token,
     pub(crate) ids: Vec<TokenId>,
     pub(crate) issuer: KeyId,
     pub(crate) issuer_until: Moment,
     pub(crate) end: Transcript,
-    epochs: (u64, u64),
+    pub(crate) epochs: (u64, u64),
 }
 
 impl Verified {
+    pub(crate) fn of(chain: Chain) -> Self {
+        Self(Arc::new(chain))
+    }
+
     /// The token.
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.0.token
+    }
+
+    /// The ids of all blocks, first to last.
+    #[must_use]
+    pub fn ids(&self) -> &[TokenId] {
+        &self.0.ids
     }
 
     /// Whether it was verified under this state of issuers and of what was taken back. Where it was not, verify anew.
@@ -146,14 +157,14 @@ pub fn verify(
     not_revoked(token, &ids, issuer, revoked)?;
     in_time(token, now)?;
     signed(token, &transcripts, issuers)?;
-    Ok(Verified(Arc::new(Chain {
+    Ok(Verified::of(Chain {
         token: token.clone(),
         ids,
         issuer,
         issuer_until,
         end: transcripts.last().copied().unwrap_or(Transcript::EMPTY),
         epochs: (issuers.epoch(), revoked.epoch()),
-    })))
+    }))
 }
 
 /// Whether the issuer is believed, now, for all that the first block gives.
@@ -176,7 +187,7 @@ fn issued(token: &Token, issuers: &Issuers, now: Moment) -> Result<(KeyId, Momen
     Ok((key, issuer.valid_until))
 }
 
-fn not_revoked(
+pub(crate) fn not_revoked(
     token: &Token,
     ids: &[TokenId],
     issuer: KeyId,
@@ -198,7 +209,7 @@ fn not_revoked(
     Ok(())
 }
 
-fn in_time(token: &Token, now: Moment) -> Result<(), TokenRefused> {
+pub(crate) fn in_time(token: &Token, now: Moment) -> Result<(), TokenRefused> {
     for (block, said) in token.blocks().enumerate() {
         let caveats = &said.terms().caveats;
         if caveats.not_before.is_some_and(|begin| now < begin) {

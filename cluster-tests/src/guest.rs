@@ -3,6 +3,8 @@
 //!
 //! The layout of messages in memory is the canonical ABI's for `sandbox/wit/agent.wit`.
 
+pub mod acting;
+
 use anyhow::{Context as _, Result};
 use wit_component::StringEncoding;
 
@@ -27,11 +29,16 @@ pub fn guest(items: &str, body: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// The text is no WebAssembly.
 pub fn guest_with(memory: &str, items: &str, body: &str) -> Result<Vec<u8>> {
+    with_imports("", memory, items, body)
+}
+
+fn with_imports(imports: &str, memory: &str, items: &str, body: &str) -> Result<Vec<u8>> {
     let text = format!(
         r#"(module
         (import "caxton:agent/log@0.1.0" "write" (func $log (param i32 i32 i32)))
         (import "caxton:agent/kv@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32)))
         (import "caxton:agent/kv@0.1.0" "get" (func $get (param i32 i32 i32)))
+        {imports}
         {memory}
         (global $heap (mut i32) (i32.const 65536))
         (data (i32.const 48) "\00\00\00\00\00\04\00\00\01\00\00\00")
@@ -128,7 +135,7 @@ fn with_type(text: &str) -> Result<Vec<u8>> {
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve.push_str("agent.wit", WIT)?;
     let world = resolve
-        .select_world(&[package], Some("agent"))
+        .select_world(&[package], Some("delegating-agent"))
         .context("no world")?;
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     Ok(module)

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod acting;
 mod app;
 mod audit;
 pub mod bench;

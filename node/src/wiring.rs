@@ -8,18 +8,19 @@ use caxton_actors::{
         self, CONTENT_TYPE_BYTES_MAX, Envelope, LABEL_BYTES_MAX, Protocol, is_content_type,
         is_label, reply_by_at,
     },
-    gateway::{Gateway, Refusal},
+    gateway::{Gateway, Passage, Refusal},
     ports::{
         Delivered, Directory as _, Draft, Fault, Ids as _, Instance, Ledger, Programs, Reaction,
         StartOrder, Usage, Version, unix_ms,
     },
 };
 use caxton_capabilities::{Address, AgentId, ConversationId, MessageId, Principal};
-use caxton_sandbox::{self as sandbox, AgentError, Host, Level, Message, Outgoing};
+use caxton_sandbox::{self as sandbox, AgentError, Host, Level, Message, Narrowing, Outgoing};
 use futures_util::future::BoxFuture;
 
 use crate::{
-    access::manifests::Manifests, environment::Environment, logs::Logs, store::Store, wasm::Wasm,
+    access::manifests::Manifests, acting::Acting, environment::Environment, logs::Logs,
+    store::Store, wasm::Wasm,
 };
 
 /// What a host answers from.
@@ -42,7 +43,10 @@ impl fmt::Debug for Wiring {
 impl Programs for Wiring {
     fn memory_limit(&self, version: &Version) -> u64 {
         let limits = self.wasm.check_limits(&version.limits);
-        limits.unwrap_or_default().get("memory_bytes").unwrap_or_default()
+        limits
+            .unwrap_or_default()
+            .get("memory_bytes")
+            .unwrap_or_default()
     }
 
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
@@ -59,7 +63,9 @@ impl Programs for Wiring {
                     lasting: false,
                 })?;
             // SECURITY: what lies in the store is held against what was signed, each time it starts.
-            let signed = wiring.manifests.starts(&order.address, &order.version, program.imports());
+            let signed = wiring
+                .manifests
+                .starts(&order.address, &order.version, program.imports());
             signed.map_err(|error| Fault {
                 kind: "not-signed",
                 reason: error.to_string(),
@@ -77,6 +83,11 @@ impl Programs for Wiring {
                 })?;
             let host = Arc::new(AgentHost {
                 agent: order.agent,
+                acting: Acting::new(
+                    order.address.clone(),
+                    wiring.gateway.clone(),
+                    Arc::clone(&wiring.environment),
+                ),
                 address: order.address,
                 wiring,
             });
@@ -100,7 +111,9 @@ impl Instance for Running {
     fn deliver(self: Box<Self>, envelope: Arc<Envelope>) -> BoxFuture<'static, Delivered> {
         Box::pin(async move {
             let Self { instance, host } = *self;
-            let delivered = instance.deliver(message_of(&envelope)).await;
+            let message = message_of(&envelope);
+            host.acting.begin(Some(envelope));
+            let delivered = instance.deliver(message).await;
             let result = match delivered.result {
                 Ok(reaction) => host.reaction_of(reaction),
                 Err(fault) => {
@@ -108,6 +121,7 @@ impl Instance for Running {
                     Err(fault_of(&fault))
                 }
             };
+            host.acting.begin(None);
             let instance = delivered
                 .instance
                 .filter(|_| !delivered.recycle)
@@ -127,11 +141,11 @@ impl Instance for Running {
     }
 }
 
-/// The host of one agent.
-#[derive(Clone)]
+/// The host of one instance.
 struct AgentHost {
     agent: AgentId,
     address: Address,
+    acting: Acting,
     wiring: Wiring,
 }
 
@@ -151,19 +165,31 @@ impl Host for AgentHost {
         let parsed = self.parse(message)?;
         let me = Principal::Agent(self.address.clone());
         let delivery = parsed.delivery.unwrap_or(envelope::Delivery::AtLeastOnce);
-        self.wiring
-            .gateway
-            .may_send(
-                &me,
-                &parsed.receiver,
-                (
-                    delivery,
-                    performative_of(message.performative),
-                    message.content.len(),
-                ),
-            )
-            .map_err(refused)?;
+        let authorship = self.acting.authorship(&parsed.receiver);
+        let passage = Passage {
+            sender: &me,
+            receiver: &parsed.receiver,
+            delivery,
+            performative: performative_of(message.performative),
+            bytes: message.content.len(),
+            conversation: parsed.conversation.or_else(|| self.acting.conversation()),
+            token: authorship.token.as_ref(),
+        };
+        self.wiring.gateway.may_send(&passage).map_err(refused)?;
+        self.acting.admitted(id, authorship);
         Ok(id.to_string())
+    }
+
+    fn narrow(&self, limits: &Narrowing) -> Result<(), AgentError> {
+        self.acting.narrow(limits)
+    }
+
+    fn delegate(&self, receiver: &str, limits: &Narrowing) -> Result<(), AgentError> {
+        self.acting.delegate(receiver, limits)
+    }
+
+    fn act_for_sender(&self) -> Result<(), AgentError> {
+        self.acting.act_for_sender()
     }
 
     fn find(&self, service: &str) -> Vec<String> {
@@ -315,6 +341,7 @@ impl AgentHost {
             content_type: message.content_type.into(),
             content: message.content.into(),
             delivery,
+            authority: self.acting.take(id),
         })
     }
 }
@@ -408,7 +435,7 @@ fn message_of(envelope: &Envelope) -> Message {
 
 macro_rules! same_words {
     ($($variant:ident),* $(,)?) => {
-        fn performative_of(act: sandbox::Performative) -> envelope::Performative {
+        pub(crate) fn performative_of(act: sandbox::Performative) -> envelope::Performative {
             match act { $(sandbox::Performative::$variant => envelope::Performative::$variant),* }
         }
 

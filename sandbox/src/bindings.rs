@@ -7,7 +7,7 @@
 mod generated {
     wasmtime::component::bindgen!({
         path: "wit",
-        world: "agent",
+        world: "delegating-agent",
         // The host's side never waits, so its calls need no fiber switch; the program's side runs on a
         // fiber, because it is interrupted each millisecond.
         imports: { default: trappable },
@@ -16,9 +16,10 @@ mod generated {
     });
 }
 
-pub(crate) use generated::caxton::agent::{kv, log, messaging, secrets, tools, types};
-pub(crate) use generated::{Agent, AgentPre};
+pub(crate) use generated::caxton::agent::{authority, kv, log, messaging, secrets, tools, types};
+pub(crate) use generated::{DelegatingAgent as Agent, DelegatingAgentPre as AgentPre};
 
+pub use generated::caxton::agent::authority::Narrowing;
 pub use generated::caxton::agent::log::Level;
 pub use generated::caxton::agent::types::{AgentError, Delivery, Message, Outgoing, Performative};
 
@@ -29,13 +30,14 @@ pub(crate) const HANDLER: &str = "caxton:agent/handler@0.1.0";
 /// The function of [`HANDLER`] that handles one message.
 pub(crate) const HANDLE_MESSAGE: &str = "handle-message";
 /// The interfaces that a program may import.
-pub(crate) const IMPORTS: [&str; 6] = [
+pub(crate) const IMPORTS: [&str; 7] = [
     "caxton:agent/types@0.1.0",
     "caxton:agent/log@0.1.0",
     "caxton:agent/messaging@0.1.0",
     "caxton:agent/kv@0.1.0",
     "caxton:agent/secrets@0.1.0",
     "caxton:agent/tools@0.1.0",
+    "caxton:agent/authority@0.1.0",
 ];
 
 impl AgentError {

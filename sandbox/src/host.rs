@@ -4,7 +4,7 @@
 //! The sandbox has counted the call and checked its sizes before it comes here. It has *not* checked a
 //! right: that is the implementer's part, on every call.
 
-use crate::bindings::{AgentError, Level, Outgoing};
+use crate::bindings::{AgentError, Level, Narrowing, Outgoing};
 
 /// One agent's view of its node.
 ///
@@ -22,6 +22,30 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Why it may not; the program is told.
     fn admit(&self, message: &Outgoing) -> Result<String, AgentError>;
+
+    /// Has what is admitted from here on in the running reaction carry less authority.
+    ///
+    /// # Errors
+    /// Denied where it would be more; a host that does not offer it denies all.
+    fn narrow(&self, _limits: &Narrowing) -> Result<(), AgentError> {
+        Err(not_offered())
+    }
+
+    /// Has what is admitted for `receiver` from here on hand on a part of the agent's authority.
+    ///
+    /// # Errors
+    /// As [`Host::narrow`].
+    fn delegate(&self, _receiver: &str, _limits: &Narrowing) -> Result<(), AgentError> {
+        Err(not_offered())
+    }
+
+    /// Has what is admitted from here on carry what the sender of the message being handled handed on.
+    ///
+    /// # Errors
+    /// Denied where it handed on nothing; a host that does not offer it denies all.
+    fn act_for_sender(&self) -> Result<(), AgentError> {
+        Err(not_offered())
+    }
 
     /// Names of running agents of the same tenant that offer `service`.
     fn find(&self, service: &str) -> Vec<String>;
@@ -55,4 +79,8 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// Denied, not found, or the tool failed.
     fn tool(&self, name: &str, arguments: &str) -> Result<String, AgentError>;
+}
+
+fn not_offered() -> AgentError {
+    AgentError::Denied("no authority is handed on here".to_owned())
 }

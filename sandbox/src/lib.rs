@@ -49,7 +49,7 @@ mod program;
 mod state;
 mod ticker;
 
-pub use bindings::{AgentError, Delivery, Level, Message, Outgoing, Performative};
+pub use bindings::{AgentError, Delivery, Level, Message, Narrowing, Outgoing, Performative};
 pub use capacity::{Capacity, Needs, Room, agents_by_map_count};
 pub use compile::{
     CompileError, CompileLimits, Compiled, Compiler, CompilerConfig, Confined, OpenCompilerError,

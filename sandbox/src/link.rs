@@ -5,7 +5,8 @@ use wasmtime::Result;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::{
-    Agent, AgentError, Level, Outgoing, kv, log, messaging, secrets, tools, types,
+    Agent, AgentError, Level, Narrowing, Outgoing, authority, kv, log, messaging, secrets, tools,
+    types,
 };
 use crate::clock;
 use crate::draft::{Over, QueueError};
@@ -55,6 +56,23 @@ impl messaging::Host for State {
         found.sort_unstable();
         found.truncate(FOUND_MAX);
         Ok(found)
+    }
+}
+
+impl authority::Host for State {
+    fn narrow(&mut self, limits: Narrowing) -> Result<Result<(), AgentError>> {
+        self.charge()?;
+        Ok(self.host.narrow(&limits))
+    }
+
+    fn delegate(&mut self, receiver: String, limits: Narrowing) -> Result<Result<(), AgentError>> {
+        self.charge()?;
+        Ok(self.host.delegate(&receiver, &limits))
+    }
+
+    fn act_for_sender(&mut self) -> Result<Result<(), AgentError>> {
+        self.charge()?;
+        Ok(self.host.act_for_sender())
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) async fn trial(
         content: Arc::from(b"{}".as_slice()),
         delivery: Delivery::AtMostOnce,
         tokens: Arc::default(),
+        behalf: Arc::default(),
+        handed_on: None,
         trace: TraceParent {
             trace: ids.trace(),
             span: 0,

@@ -1,6 +1,6 @@
 //! The terms of a receiver: from whom it takes what, as its deployer said. Checked after policies, which may permit more.
 
-use caxton_capabilities::{Pattern, Principal, Resource};
+use caxton_capabilities::{Allowed, Pattern, Permit, Principal, Resource};
 
 use crate::{envelope::Performative, ports::Accepts};
 
@@ -29,26 +29,38 @@ impl Terms {
         }
     }
 
-    /// Whether it takes such a message of `sender`.
-    ///
-    /// The runtime's own word always comes through: without it an agent would wait for ever.
-    pub(super) fn takes(
+    /// Whether it takes such a message, and as whose: its sender's, or that of an agent on whose behalf it is sent. That agent
+    /// could pass on the message itself.
+    pub(super) fn takes<'a>(
         &self,
-        sender: &Principal,
+        permit: &'a Permit,
         performative: Performative,
-    ) -> Result<(), &'static str> {
+    ) -> Result<&'a Principal, &'static str> {
+        let behalf = permit.allowed().into_iter().flat_map(Allowed::behalf);
+        self.takes_of(permit.principal(), behalf, performative)
+    }
+
+    /// The runtime's own word always comes through: without it an agent would wait for ever.
+    fn takes_of<'a>(
+        &self,
+        sender: &'a Principal,
+        behalf: impl Iterator<Item = &'a Principal>,
+        performative: Performative,
+    ) -> Result<&'a Principal, &'static str> {
         if *sender == Principal::Node {
-            return Ok(());
+            return Ok(sender);
         }
-        let from = Resource::of(sender);
-        let is_known = |patterns: &Vec<Pattern>| patterns.iter().any(|one| one.covers(&from));
-        if !self.senders.as_ref().is_none_or(is_known) {
-            return Err("the receiver takes nothing from this sender");
-        }
+        let is_known = |from: &&Principal| {
+            let patterns = self.senders.as_ref();
+            let from = Resource::of(from);
+            patterns.is_none_or(|all| all.iter().any(|one| one.covers(&from)))
+        };
+        let known = std::iter::once(sender).chain(behalf).find(is_known);
+        let from = known.ok_or("the receiver takes nothing from this sender")?;
         if !self.performatives.is_empty() && !self.performatives.contains(&performative) {
             return Err("the receiver does not take this performative");
         }
-        Ok(())
+        Ok(from)
     }
 
     /// How many messages of one sender in how many seconds.
@@ -89,7 +101,8 @@ mod tests {
     }
 
     fn check(terms: &Terms, sender: &str, act: Performative, expected: bool) {
-        let taken = terms.takes(&sender.parse().unwrap(), act);
+        let sender = sender.parse().unwrap();
+        let taken = terms.takes_of(&sender, std::iter::empty(), act);
         assert_eq!(taken.is_ok(), expected, "{sender} {act}");
     }
 
@@ -107,7 +120,23 @@ mod tests {
         check(&terms, "operator:ann", Performative::Inform, true);
         check(&terms, "other/one", Performative::Inform, false);
         check(&terms, "operator:eve", Performative::Inform, false);
-        assert!(terms.takes(&Principal::Node, Performative::Failure).is_ok());
+        let node = terms.takes_of(&Principal::Node, std::iter::empty(), Performative::Failure);
+        assert!(node.is_ok());
+    }
+
+    #[test]
+    fn who_acts_for_a_named_sender_is_taken_as_that_one() {
+        let terms = terms(&["acme/one"], &[]);
+        let [one, seven]: [Principal; 2] =
+            ["acme/one", "acme/seven"].map(|text| text.parse().unwrap());
+        let taken = |behalf: &[&'static str]| {
+            let behalf: Vec<Principal> = behalf.iter().map(|text| text.parse().unwrap()).collect();
+            let taken = terms.takes_of(&seven, behalf.iter(), Performative::Request);
+            taken.cloned()
+        };
+        assert_eq!(taken(&["acme/one", "acme/six"]), Ok(one));
+        assert!(taken(&["acme/six"]).is_err());
+        assert!(taken(&[]).is_err());
     }
 
     #[test]

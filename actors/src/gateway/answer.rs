@@ -6,7 +6,7 @@ use caxton_capabilities::{MessageId, Principal};
 use tokio::time::Instant;
 
 use super::{
-    core::{Passage, Route, route},
+    core::{Passage, Route},
     handle::Gateway,
     routes::AgentPort,
 };
@@ -52,15 +52,14 @@ impl Gateway {
                 .into(),
             delivery: Delivery::AtMostOnce,
             tokens: Arc::default(),
+            behalf: Arc::default(),
+            handed_on: None,
             trace: TraceParent {
                 trace: asked.trace.trace,
                 span: span_of(asked.id),
             },
         });
-        let authorized = {
-            let trust = self.0.parts.trust.borrow();
-            route(&trust, &self.0.routes, self.now(), &Passage::of(&envelope))
-        };
+        let authorized = self.route(&Passage::of(&envelope));
         let Ok((permit, to)) = authorized else { return };
         self.record_accepted(&envelope, &permit, Some(asked.id));
         match to {
@@ -95,19 +94,16 @@ impl Gateway {
     pub(crate) fn no_reply(&self, port: &AgentPort, overdue: &Overdue) -> Option<Arc<Envelope>> {
         let reason = "no answer came by the reply-by";
         let (sender, receiver) = (Principal::Node, Principal::Agent(port.address.clone()));
-        let (permit, _) = {
-            let parts = self.parts();
-            let trust = parts.trust.borrow();
-            let passage = Passage {
-                sender: &sender,
-                receiver: &receiver,
-                delivery: Delivery::AtLeastOnce,
-                performative: Performative::Failure,
-                bytes: 0,
-                conversation: Some(overdue.conversation),
-            };
-            route(&trust, self.routes(), self.now(), &passage).ok()?
+        let passage = Passage {
+            sender: &sender,
+            receiver: &receiver,
+            delivery: Delivery::AtLeastOnce,
+            performative: Performative::Failure,
+            bytes: 0,
+            conversation: Some(overdue.conversation),
+            token: None,
         };
+        let (permit, _) = self.route(&passage).ok()?;
         let envelope = Arc::new(Envelope {
             id: self.parts().ids.message(),
             performative: Performative::Failure,
@@ -124,6 +120,8 @@ impl Gateway {
                 .into(),
             delivery: Delivery::AtMostOnce,
             tokens: Arc::default(),
+            behalf: Arc::default(),
+            handed_on: None,
             trace: TraceParent {
                 trace: overdue.awaited.trace,
                 span: span_of(overdue.awaited.message),

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::SystemTime};
 
 use caxton_capabilities::{
-    ConversationId, Denied, Name, Permit, Principal, Refusal, Right, Said, Speech, Trust,
+    ConversationId, Denied, Moment, Name, Permit, Principal, Refusal, Right, Said, Speech, Trust,
+    Verified, verify::verify,
 };
 
 use super::routes::{AgentPort, Routes};
 use crate::{
     envelope::{Delivery, Envelope, Performative},
-    ports::Desired,
+    ports::{Authority, Desired},
 };
 
 /// Where a permitted message goes.
@@ -35,13 +36,28 @@ pub(super) enum NoRoute {
 
 /// What is asked about a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Passage<'a> {
-    pub(super) sender: &'a Principal,
-    pub(super) receiver: &'a Principal,
-    pub(super) delivery: Delivery,
-    pub(super) performative: Performative,
-    pub(super) bytes: usize,
-    pub(super) conversation: Option<ConversationId>,
+pub struct Passage<'a> {
+    /// Who sends it.
+    pub sender: &'a Principal,
+    /// Where to.
+    pub receiver: &'a Principal,
+    /// What is promised of it.
+    pub delivery: Delivery,
+    /// The speech act.
+    pub performative: Performative,
+    /// Bytes of content.
+    pub bytes: usize,
+    /// What it belongs to.
+    pub conversation: Option<ConversationId>,
+    /// The sealed token that it is sent with; none: the sender's own.
+    pub token: Option<&'a Verified>,
+}
+
+/// What a decision is made by.
+pub(super) struct By<'a> {
+    pub(super) trust: &'a Trust,
+    pub(super) authority: &'a dyn Authority,
+    pub(super) now: SystemTime,
 }
 
 impl<'a> Passage<'a> {
@@ -53,6 +69,7 @@ impl<'a> Passage<'a> {
             performative: envelope.performative,
             bytes: envelope.content.len(),
             conversation: Some(envelope.conversation),
+            token: None,
         }
     }
 
@@ -69,17 +86,16 @@ impl<'a> Passage<'a> {
 /// An agent that does not exist and one that the sender may not reach look alike to the sender:
 /// authorization comes first.
 pub(super) fn route(
-    trust: &Trust,
+    by: &By<'_>,
     routes: &Routes,
-    now: SystemTime,
     passage: &Passage<'_>,
 ) -> Result<(Permit, Route), NoRoute> {
-    let permit = authorize(trust, routes, now, passage).map_err(NoRoute::Denied)?;
+    let permit = authorize(by, routes, passage).map_err(NoRoute::Denied)?;
     let route = match passage.receiver {
         Principal::Agent(address) => {
             let port = routes.get(address).ok_or(NoRoute::UnknownReceiver)?;
             port.accepts()
-                .takes(passage.sender, passage.performative)
+                .takes(&permit, passage.performative)
                 .map_err(NoRoute::NotAccepted)?;
             // What is durable waits for an agent that is stopped; what is not would be lost.
             if port.desired() == Desired::Stopped && passage.delivery == Delivery::AtMostOnce {
@@ -95,24 +111,39 @@ pub(super) fn route(
 
 /// Decides whether the sender may send it: by policies, and for an agent by its token too.
 pub(super) fn authorize(
-    trust: &Trust,
+    by: &By<'_>,
     routes: &Routes,
-    now: SystemTime,
     passage: &Passage<'_>,
 ) -> Result<Permit, Denied> {
-    // Only what goes from agent to agent is asked for a token; to verify one that nobody asks for costs a fifth of a millisecond.
-    let verified = match (passage.sender, passage.receiver) {
-        (Principal::Agent(address), Principal::Agent(_)) => match routes.get(address) {
-            Some(port) => port.token(trust.standing(), now),
-            None => Err(Refusal::NoToken),
-        },
-        _ => Err(Refusal::NoToken),
-    };
+    let token = sent_with(by, routes, passage);
     let speech = Speech {
         said: passage.said(),
         conversation: passage.conversation,
-        token: verified.as_ref().map_err(Clone::clone),
+        token: token.as_ref().map_err(Clone::clone),
     };
     let right = Right::send(passage.receiver);
-    trust.authorize(passage.sender, right, Some(&speech), now)
+    by.trust
+        .authorize(passage.sender, right, Some(&speech), by.now)
+}
+
+/// The token that it is sent with, verified under what stands now.
+fn sent_with(by: &By<'_>, routes: &Routes, passage: &Passage<'_>) -> Result<Verified, Refusal> {
+    // Only what goes from agent to agent is asked for a token; to verify one that nobody asks for costs a fifth of a millisecond.
+    let (Principal::Agent(address), Principal::Agent(_)) = (passage.sender, passage.receiver)
+    else {
+        return Err(Refusal::NoToken);
+    };
+    let port = routes.get(address).ok_or(Refusal::NoToken)?;
+    let standing = by.trust.standing();
+    // SECURITY: who acts for another has a token of its own that counts, too.
+    let own = port.tokens(standing, by.authority, by.now)?;
+    let Some(chosen) = passage.token else {
+        return Ok(own.sealed.clone());
+    };
+    let (issuers, revoked) = (&standing.issuers, &standing.revoked);
+    if chosen.is_current(issuers, revoked) {
+        return Ok(chosen.clone());
+    }
+    let now = Moment::of(by.now).ok_or(Refusal::NoToken)?;
+    Ok(verify(chosen.token(), issuers, revoked, now)?)
 }

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use caxton_capabilities::{AgentId, Allowed, MessageId, Name, Permit, Principal};
+use caxton_capabilities::{
+    AgentId, Allowed, MessageId, Name, Permit, Principal, TokenId, Verified,
+};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     admission::BusyWith,
     answer::span_of,
-    core::{Passage, Route, route},
+    core::{Passage, Route},
     handle::Gateway,
     order::{Accepted, Order, Refusal},
     rates::Counted,
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     agent::{AgentMessage, Job},
-    envelope::{Delivery, Envelope, Step, TraceParent},
+    envelope::{Delivery, Envelope, Performative, Step, TraceParent},
     ports::{Acceptance, Draft, LedgerError},
     rates::Quota,
     supervision::Place,
@@ -71,22 +73,30 @@ impl Gateway {
             content: order.content,
             delivery: order.delivery,
             tokens: Arc::default(),
+            behalf: Arc::default(),
+            handed_on: None,
             trace: TraceParent {
                 trace: order.trace.unwrap_or_else(|| ids.trace()),
                 span: 0,
             },
         };
-        self.prepare(envelope).map_err(|(_unsent, refusal)| refusal)
+        self.prepare(envelope, None)
+            .map_err(|(_unsent, refusal)| refusal)
     }
 
     /// Authorizes, routes and admits; nothing has moved when it returns.
-    fn prepare(&self, mut envelope: Envelope) -> Result<Prepared, (Arc<Envelope>, Refusal)> {
-        let (permit, route) = match self.let_in(&envelope) {
+    fn prepare(
+        &self,
+        mut envelope: Envelope,
+        token: Option<&Verified>,
+    ) -> Result<Prepared, (Arc<Envelope>, Refusal)> {
+        let (permit, route) = match self.let_in(&envelope, token) {
             Ok(let_in) => let_in,
             Err(refusal) => return Err((Arc::new(envelope), refusal)),
         };
         if let Some(allowed) = permit.allowed() {
-            envelope.tokens = allowed.tokens().into();
+            envelope.behalf = allowed.behalf().cloned().collect();
+            envelope.tokens = self.stands_on(&envelope, allowed);
         }
         let envelope = Arc::new(envelope);
         match self.placed(&envelope, &permit, route) {
@@ -99,7 +109,21 @@ impl Gateway {
         }
     }
 
-    fn let_in(&self, envelope: &Envelope) -> Result<(Permit, Route), Refusal> {
+    /// The ids of all tokens of which none may be taken back while it waits: who acts for another stands on its own, too.
+    fn stands_on(&self, envelope: &Envelope, allowed: &Allowed) -> Arc<[TokenId]> {
+        let own = match &envelope.sender {
+            Principal::Agent(address) if !envelope.behalf.is_empty() => self.own(address).ok(),
+            _ => None,
+        };
+        let own = own.as_ref().map_or(&[][..], Verified::ids);
+        allowed.tokens().iter().chain(own).copied().collect()
+    }
+
+    fn let_in(
+        &self,
+        envelope: &Envelope,
+        token: Option<&Verified>,
+    ) -> Result<(Permit, Route), Refusal> {
         let limits = self.limits();
         let bytes = envelope.content.len();
         if bytes > limits.message_bytes_max {
@@ -108,9 +132,11 @@ impl Gateway {
                 max: limits.message_bytes_max,
             });
         }
-        let trust = self.0.parts.trust.borrow();
-        let passage = Passage::of(envelope);
-        route(&trust, &self.0.routes, self.now(), &passage)
+        let passage = Passage {
+            token,
+            ..Passage::of(envelope)
+        };
+        self.route(&passage)
             .map_err(|reason| self.refused(envelope, reason))
     }
 
@@ -130,6 +156,8 @@ impl Gateway {
             receiver: envelope.receiver.clone(),
             with,
         };
+        let handed_on = envelope.handed_on.as_ref().map_or(0, |bytes| bytes.len());
+        let moved = envelope.content.len().saturating_add(handed_on);
         let quota = self
             .0
             .parts
@@ -138,20 +166,17 @@ impl Gateway {
             .standing()
             .quota(&port.address.tenant);
         if let Some(most) = quota.in_flight_bytes {
-            let in_flight = port
-                .budget
-                .in_flight()
-                .saturating_add(envelope.content.len());
+            let in_flight = port.budget.in_flight().saturating_add(moved);
             if u64::try_from(in_flight).unwrap_or(u64::MAX) > most {
                 return Err(busy(BusyWith::Quota));
             }
         }
-        let bytes = port.budget.enter(envelope.content.len()).map_err(busy)?;
+        let bytes = port.budget.enter(moved).map_err(busy)?;
         let place = port
             .mailbox
             .try_admit()
             .map_err(|_full| busy(BusyWith::Mailbox))?;
-        if !self.is_in_rate(&port, permit) {
+        if !self.is_in_rate(&port, permit, envelope.performative) {
             return Err(busy(BusyWith::Rate));
         }
         if let Some(most) = quota.messages_per_s {
@@ -174,13 +199,15 @@ impl Gateway {
     }
 
     /// Counts a message under every rate that its token and its receiver ask for.
-    fn is_in_rate(&self, port: &AgentPort, permit: &Permit) -> bool {
+    fn is_in_rate(&self, port: &AgentPort, permit: &Permit, performative: Performative) -> bool {
         let of_token = permit.allowed().into_iter().flat_map(Allowed::limits);
         let of_token = of_token.map(|limit| {
             (Counted::Token(limit.token), limit.rate.count(), limit.rate.seconds())
         });
-        let of_receiver = port.accepts().rate().map(|(count, seconds)| {
-            let sender = permit.principal().clone();
+        let terms = port.accepts();
+        let of_receiver = terms.rate().map(|(count, seconds)| {
+            let taken = terms.takes(permit, performative);
+            let sender = taken.unwrap_or(permit.principal()).clone();
             (Counted::Pair(port.id, sender), count, seconds)
         });
         let mut all = of_token.chain(of_receiver);
@@ -322,12 +349,14 @@ impl Gateway {
             content: draft.content,
             delivery: draft.delivery.unwrap_or(cause.delivery),
             tokens: Arc::default(),
+            behalf: Arc::default(),
+            handed_on: draft.authority.handed_on,
             trace: TraceParent {
                 trace: cause.trace.trace,
                 span: span_of(cause.id),
             },
         };
-        self.prepare(envelope)
+        self.prepare(envelope, draft.authority.token.as_ref())
     }
 
     /// Has an agent read the ledger again, where something was put that did not pass here.

@@ -2,11 +2,11 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
-use caxton_capabilities::{Denied, MessageId, Permit, Principal, Right, Trust};
+use caxton_capabilities::{Denied, MessageId, Permit, Principal, Right, TokenCache, Trust};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -15,15 +15,16 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     admission::{AdmissionLimits, TenantBudgets},
-    core::{NoRoute, Passage, route},
+    authority::HANDED_ON_MAX,
+    core::{By, NoRoute, Passage, Route, route},
     order::{Accepted, Order, Refusal, RequestError},
     rates::{Counted, KEYS_MAX},
     routes::Routes,
     waiting::{Ticket, Waiting},
 };
 use crate::{
-    envelope::{Delivery, Envelope, Hop, Performative, Step},
-    ports::{Clock, Denials, Hops, Ids, Ledger},
+    envelope::{Envelope, Hop, Step},
+    ports::{Authority, Clock, Denials, Hops, Ids, Ledger},
     rates::Rates,
 };
 
@@ -47,6 +48,8 @@ pub struct GatewayParts {
     pub hops: Arc<dyn Hops>,
     /// Is told of denied messages.
     pub denials: Arc<dyn Denials>,
+    /// Issues tokens to agents, and holds them.
+    pub authority: Arc<dyn Authority>,
 }
 
 impl fmt::Debug for GatewayParts {
@@ -63,6 +66,7 @@ pub(super) struct Inner {
     budgets: TenantBudgets,
     pub(super) rates: Rates<Counted>,
     pub(super) begun: Instant,
+    pub(super) handed_on: Mutex<TokenCache>,
     pub(super) waiting: Arc<Waiting>,
     observers: broadcast::Sender<Arc<Envelope>>,
     pub(super) draining: watch::Sender<bool>,
@@ -91,6 +95,7 @@ impl Gateway {
             budgets: TenantBudgets::default(),
             rates: Rates::new(KEYS_MAX),
             begun: Instant::now(),
+            handed_on: Mutex::new(TokenCache::new(HANDED_ON_MAX)),
             waiting: Arc::default(),
             observers: broadcast::channel(OBSERVED_MAX).0,
             draining: watch::channel(false).0,
@@ -110,28 +115,26 @@ impl Gateway {
         &self.0.parts.limits
     }
 
-    /// Whether `sender` may send to `receiver` now, and where that is.
+    /// Whether such a message may be sent now.
     ///
     /// # Errors
     /// Why not. It is asked again when the message is sent.
-    pub fn may_send(
-        &self,
-        sender: &Principal,
-        receiver: &Principal,
-        (delivery, performative, bytes): (Delivery, Performative, usize),
-    ) -> Result<(), Refusal> {
-        let trust = self.0.parts.trust.borrow();
-        let passage = Passage {
-            sender,
-            receiver,
-            delivery,
-            performative,
-            bytes,
-            conversation: None,
-        };
-        route(&trust, &self.0.routes, self.now(), &passage)
+    pub fn may_send(&self, passage: &Passage<'_>) -> Result<(), Refusal> {
+        self.route(passage)
             .map(drop)
-            .map_err(|reason| Refusal::of_route(reason, receiver))
+            .map_err(|reason| Refusal::of_route(reason, passage.receiver))
+    }
+
+    /// Decides about a message, on what stands now.
+    pub(super) fn route(&self, passage: &Passage<'_>) -> Result<(Permit, Route), NoRoute> {
+        let parts = &self.0.parts;
+        let trust = parts.trust.borrow();
+        let by = By {
+            trust: &trust,
+            authority: &*parts.authority,
+            now: self.now(),
+        };
+        route(&by, &self.0.routes, passage)
     }
 
     /// Whether what was accepted under an older state of trust would be let in now: nothing of what it stands on was
@@ -140,7 +143,7 @@ impl Gateway {
         let trust = self.0.parts.trust.borrow();
         let right = Right::send(&envelope.receiver);
         let said = Passage::of(envelope).said();
-        let stands_on = (said, &*envelope.tokens);
+        let stands_on = (said, &*envelope.tokens, &*envelope.behalf);
         trust
             .reaffirm(&envelope.sender, right, stands_on, self.now())
             .inspect_err(|denied| self.0.parts.denials.denied(envelope, denied))
@@ -318,11 +321,13 @@ impl Gateway {
     }
 }
 
-/// On whose behalf, by whom, to the sender: as the token's blocks say it.
+/// On whose behalf, by whom, to the sender: as the token's blocks say it. What its holder narrowed stays its holder's.
 fn chain(permit: &Permit) -> Vec<Principal> {
-    permit.allowed().map_or_else(Vec::new, |allowed| {
+    let mut chain = permit.allowed().map_or_else(Vec::new, |allowed| {
         allowed.subjects().flatten().cloned().collect()
-    })
+    });
+    chain.dedup();
+    chain
 }
 
 fn unix_us(time: SystemTime) -> u64 {

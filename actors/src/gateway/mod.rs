@@ -10,6 +10,7 @@ mod accepts;
 mod actor;
 mod admission;
 mod answer;
+mod authority;
 mod core;
 mod deliver;
 mod handle;
@@ -23,6 +24,7 @@ pub use accepts::SENDERS_MAX;
 pub(crate) use actor::{GatewayActor, GatewayMessage};
 pub use admission::{AdmissionLimits, BusyWith};
 
+pub use self::core::Passage;
 pub use handle::{Gateway, GatewayParts};
 pub use order::{Accepted, Order, Refusal, RequestError};
 pub use routes::{AgentPort, Handover, PortStatus, Routes};

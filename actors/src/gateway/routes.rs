@@ -12,15 +12,15 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use caxton_capabilities::{
-    Address, AgentId, Moment, Name, Principal, Refusal, Standing, TenantId, Token, TokenRefused,
-    Verified, verify::verify,
+    Address, AgentId, Moment, Name, Narrowing, Next, Principal, Refusal, Standing, TenantId, Token,
+    TokenRefused, Verified, verify::verify,
 };
 use tokio::sync::Notify;
 
 use super::{accepts::Terms, admission::TenantBudget};
 use crate::{
     agent::AgentMessage,
-    ports::{Desired, Directory, Instance, Version},
+    ports::{Authority, Desired, Directory, Instance, Version},
     supervision::BoundedRef,
 };
 
@@ -107,8 +107,18 @@ pub struct AgentPort {
     version: ArcSwap<Version>,
     accepts: ArcSwap<Terms>,
     /// The token of the version, as it was last verified.
-    verified: ArcSwapOption<(u64, Verified)>,
+    tokens: ArcSwapOption<Tokens>,
     handover: Mutex<Option<Handover>>,
+}
+
+/// The token of one version of an agent.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    version: u64,
+    /// As it was issued: its runtime adds to it.
+    pub(super) held: Verified,
+    /// With a last block that nobody adds to: what is sent with it.
+    pub(super) sealed: Verified,
 }
 
 impl AgentPort {
@@ -129,7 +139,7 @@ impl AgentPort {
             handed: Notify::new(),
             desired: AtomicBool::new(false),
             accepts: ArcSwap::from_pointee(Terms::of(&version.accepts)),
-            verified: ArcSwapOption::empty(),
+            tokens: ArcSwapOption::empty(),
             version: ArcSwap::new(version),
             handover: Mutex::new(None),
         }
@@ -156,24 +166,40 @@ impl AgentPort {
         self.accepts.load_full()
     }
 
-    /// Its token, verified under `standing`: once for each version of it and each state of what counts.
-    pub(super) fn token(&self, standing: &Standing, now: SystemTime) -> Result<Verified, Refusal> {
+    /// Its token, verified under `standing` and sealed: once for each version of it and each state of what counts.
+    pub(super) fn tokens(
+        &self,
+        standing: &Standing,
+        authority: &dyn Authority,
+        now: SystemTime,
+    ) -> Result<Arc<Tokens>, Refusal> {
         let version = self.version.load();
-        if let Some(known) = &*self.verified.load()
-            && known.0 == version.number
-            && known.1.is_current(&standing.issuers, &standing.revoked)
+        let (issuers, revoked) = (&standing.issuers, &standing.revoked);
+        if let Some(known) = &*self.tokens.load()
+            && known.version == version.number
+            && known.held.is_current(issuers, revoked)
         {
-            return Ok(known.1.clone());
+            return Ok(Arc::clone(known));
         }
         if version.token.is_empty() {
             return Err(Refusal::NoToken);
         }
         let token = Token::from_bytes(&version.token).map_err(TokenRefused::Malformed)?;
         let now = Moment::of(now).ok_or(Refusal::NoToken)?;
-        let verified = verify(&token, &standing.issuers, &standing.revoked, now)?;
-        let remembered = (version.number, verified.clone());
-        self.verified.store(Some(Arc::new(remembered)));
-        Ok(verified)
+        let held = verify(&token, issuers, revoked, now)?;
+        let seal = Next {
+            subject: Principal::Agent(self.address.clone()),
+            holder: None,
+            less: Narrowing::default(),
+        };
+        let key = authority.key(&self.address);
+        let tokens = Arc::new(Tokens {
+            version: version.number,
+            sealed: held.extended(&key, seal, revoked, now)?,
+            held,
+        });
+        self.tokens.store(Some(Arc::clone(&tokens)));
+        Ok(tokens)
     }
 
     /// Messages queued or being handled, and how many there may be.

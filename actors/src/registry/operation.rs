@@ -15,8 +15,7 @@ use crate::{
     agent::{AgentActor, AgentArguments, AgentMessage, RetryPolicy, trial},
     gateway::{AgentPort, Gateway, Handover},
     ports::{
-        Accepts, AgentRecord, Authority, Desired, Digest, Ledger, Programs, StartOrder, Version,
-        unix_ms,
+        Accepts, AgentRecord, Desired, Digest, Ledger, Programs, StartOrder, Version, unix_ms,
     },
     supervision::{AddChildError, BoundedRef, ChildError, ChildSpec, Shutdown, SupervisorHandle},
 };
@@ -66,8 +65,6 @@ pub(crate) struct Hands {
     pub(crate) gateway: Gateway,
     /// What runs programs.
     pub(crate) programs: Arc<dyn Programs>,
-    /// What issues tokens.
-    pub(crate) authority: Arc<dyn Authority>,
     /// The supervisor of agents.
     pub(crate) agents: SupervisorHandle,
     /// How often agents try a message.
@@ -132,7 +129,8 @@ impl Hands {
         if !version.token.is_empty() {
             return Ok(version);
         }
-        let token = self.authority.issue(&record.address, &version);
+        let authority = &self.gateway.parts().authority;
+        let token = authority.issue(&record.address, &version);
         let token = token.map_err(RegistryError::NotIssued)?;
         let version = Arc::new(Version {
             token,

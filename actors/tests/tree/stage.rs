@@ -15,17 +15,17 @@ use caxton_actors::{
     envelope::{Delivery, Envelope, Hop, Performative, Protocol},
     gateway::{AdmissionLimits, Order},
     ports::{
-        Accepts, Authority, Clock, Delivered, Denials, Digest, Draft, Fault, Hops, Ids, Instance,
-        Programs, Reaction, StartOrder, Usage, Version, unix_ms,
+        Accepts, Authority, Authorship, Clock, Delivered, Denials, Digest, Draft, Fault, Hops, Ids,
+        Instance, Programs, Reaction, StartOrder, Usage, Version, unix_ms,
     },
     registry::Deployment,
     supervision::Intensity,
     tree::{Tree, TreeParts},
 };
 use caxton_capabilities::{
-    Address, AgentId, CHANCE_BYTES, ConversationId, Denied, Deployed, Grant, Issuer, IssuerKey,
-    Issuers, LIFETIME_SECONDS_MAX, MessageId, Moment, Policies, PolicyAction, PolicyRequest,
-    PrincipalId, ResourceId, Rights, Ruling, Standing, Token, TraceId, Trust,
+    Address, AgentId, AgentKeys, CHANCE_BYTES, ConversationId, Denied, Deployed, Grant, HolderKey,
+    Issuer, IssuerKey, Issuers, LIFETIME_SECONDS_MAX, MessageId, Moment, Policies, PolicyAction,
+    PolicyRequest, PrincipalId, ResourceId, Rights, Ruling, Standing, Token, TraceId, Trust,
 };
 use futures_util::future::BoxFuture;
 use tokio::{sync::Semaphore, time::Instant};
@@ -206,11 +206,16 @@ impl Authority for Issuing {
             trust_domain: "acme.example".parse().unwrap(),
             behalf: &version.deployed_by,
             agent,
+            holder: self.key(agent).public(),
             rights: Rights::try_new(grants).unwrap(),
             times: (begin, begin.after(LIFETIME_SECONDS_MAX)),
         };
         let token = Token::for_agent(&issuer(), deployed, &[1; CHANCE_BYTES]).unwrap();
         Ok(token.to_bytes())
+    }
+
+    fn key(&self, agent: &Address) -> HolderKey {
+        AgentKeys::from_secret(&[7; 64]).of(agent)
     }
 }
 
@@ -346,5 +351,6 @@ pub(crate) fn draft(id: MessageId, performative: Performative, receiver: &str) -
         content_type: "text/plain".into(),
         content: Arc::from([]),
         delivery: None,
+        authority: Authorship::default(),
     }
 }

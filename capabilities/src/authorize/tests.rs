@@ -208,3 +208,64 @@ fn a_taken_back_token_is_known_by_any_of_its_blocks() {
     assert!(revoked.any_token(token.token().ids()));
     assert!(!Revoked::default().any_token(token.token().ids()));
 }
+
+/// The token of `acme/one`, handed on to `acme/six` and from there to `acme/seven`, who uses it.
+fn handed_on() -> Verified {
+    let mut one = first(&["send acme/*"], Some(&holder(11)));
+    one.subject = "operator:ann".parse().ok();
+    let mut token = issued(one);
+    for (key, subject) in (11..).zip(["acme/one", "acme/six", "acme/seven", "acme/seven"]) {
+        let mut next = terms(&["send acme/*"], Some(&holder(key + 1)));
+        next.subject = subject.parse().ok();
+        next.holder = next.holder.filter(|_| key < 14);
+        token = token.attenuate(&holder(key), next, [key; 16]).unwrap();
+    }
+    verify(&token, &issuers(), &Revoked::default(), at(BEGIN)).unwrap()
+}
+
+#[test]
+fn what_is_done_on_behalf_of_agents_needs_policies_that_permit_it_to_each_of_them() {
+    let token = handed_on();
+    let sent =
+        |change: fn(&mut Standing)| sends(&trust(change), "acme/seven", "acme/two", Ok(&token));
+    assert_eq!(sent(|_| {}), "rules/one");
+    assert_eq!(
+        sent(|all| {
+            all.revoked_agents.insert(address("acme/one"));
+        }),
+        "on behalf of `acme/one`: the agent was revoked"
+    );
+    assert_eq!(
+        sent(|all| {
+            all.revoked_agents.insert(address("acme/six"));
+        }),
+        "on behalf of `acme/six`: the agent was revoked"
+    );
+    // Who deployed the first of them may have gone, as with everything that it sends itself.
+    assert_eq!(
+        sent(|all| {
+            all.revoked_operators.insert("ann".parse().unwrap());
+        }),
+        "rules/one"
+    );
+}
+
+#[test]
+fn what_waits_is_refused_once_anybody_on_whose_behalf_it_was_sent_may_not_send_it() {
+    let said = Said {
+        performative: "request",
+        bytes: 5,
+    };
+    let behalf: [Principal; 1] = ["acme/one".parse().unwrap()];
+    let stands = |trust: &Trust| {
+        let right = Right::send(&"acme/two".parse().unwrap());
+        let stood = (said, [].as_slice(), behalf.as_slice());
+        trust.reaffirm(&"acme/seven".parse().unwrap(), right, stood, now())
+    };
+    assert_eq!(stands(&trust(|_| {})), Ok(()));
+    let denied = stands(&trust(|all| {
+        all.revoked_agents.insert(address("acme/one"));
+    }));
+    let denied = denied.unwrap_err().to_string();
+    assert!(denied.contains("on behalf of `acme/one`"), "{denied}");
+}

@@ -111,3 +111,19 @@ fn a_cache_of_nothing_remembers_nothing() {
     let verified = cache.verified(&open(1).to_bytes(), &issuers(), &none_revoked(), at(BEGIN));
     assert!(verified.is_ok() && cache.is_empty());
 }
+
+#[test]
+fn a_token_that_was_verified_elsewhere_is_remembered_under_the_same_state_alone() {
+    let mut cache = TokenCache::new(4);
+    let token = sealed(2);
+    let (bytes, issuers, revoked) = (token.to_bytes(), issuers(), none_revoked());
+    let known = verify(&token, &issuers, &revoked, at(BEGIN)).unwrap();
+    let later = Revoked::try_new(revoked.epoch() + 1, [], []).unwrap();
+    cache.remember(&bytes, &known, &issuers, &later);
+    assert!(cache.is_empty());
+    cache.remember(&bytes, &known, &issuers, &revoked);
+    count::taken();
+    let found = cache.verified(&bytes, &issuers, &revoked, at(BEGIN));
+    assert_eq!(found, Ok(known));
+    assert_eq!(count::taken(), (0, 0));
+}

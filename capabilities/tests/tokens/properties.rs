@@ -1,6 +1,9 @@
 //! What holds of every token: rights are never added, bytes have one form, and no bit can be changed.
 
-use caxton_capabilities::{Grant, Pattern, Request, Resource, Right, Token, verify::verify};
+use caxton_capabilities::{
+    Grant, Narrowing, Next, Pattern, Principal, Request, Resource, Right, Token, Verified,
+    verify::verify,
+};
 use proptest::prelude::*;
 
 use crate::{
@@ -21,6 +24,10 @@ pub(crate) fn right(text: &str) -> Right {
         Pattern::Everything | Pattern::Things(..) => panic!("no resource: {text}"),
     };
     Right::new(grant.action, resource)
+}
+
+fn agent(nth: u8) -> Principal {
+    format!("acme/agent-{nth}").parse().unwrap()
 }
 
 fn some_rights() -> impl Strategy<Value = Vec<String>> {
@@ -94,6 +101,40 @@ proptest! {
                 let allowed = verified.authorize(&Request::new(&right, at(BEGIN))).is_ok();
                 prop_assert_eq!(allowed, model::all_give(&blocks, &asked), "{}", asked);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_handed_on_never_allows_what_its_giver_was_not_allowed(
+        steps in proptest::collection::vec((some_rights(), any::<bool>()), 1..6),
+    ) {
+        let revoked = none_revoked();
+        let begun = issued(first(&["send *", "kv *", "read *"], Some(&holder(11))));
+        let mut held = verify(&begun, &issuers(), &revoked, at(BEGIN)).unwrap();
+        let seal = |held: &Verified, nth: u8| {
+            let next = Next { subject: agent(nth), holder: None, less: Narrowing::default() };
+            held.extended(&holder(nth), next, &revoked, at(BEGIN)).unwrap()
+        };
+        let allows = |sealed: &Verified, nth: u8, asked: &str| {
+            let (right, presenter) = (right(asked), agent(nth));
+            let request = Request { presenter: Some(&presenter), ..Request::new(&right, at(BEGIN)) };
+            sealed.authorize(&request).is_ok()
+        };
+        let mut nth = 11;
+        for (rights_left, is_for_another) in steps {
+            let to = if is_for_another { nth + 1 } else { nth };
+            let less = Narrowing { rights: Some(rights(&texts(&rights_left))), ..Narrowing::default() };
+            let next = Next { subject: agent(to), holder: Some(holder(to).public()), less };
+            let Ok(part) = held.extended(&holder(nth), next, &revoked, at(BEGIN)) else {
+                continue;
+            };
+            let (before, after) = (seal(&held, nth), seal(&part, to));
+            for asked in model::world() {
+                let more = allows(&after, to, &asked) && !allows(&before, nth, &asked);
+                prop_assert!(!more, "{}", asked);
+                prop_assert!(to == nth || !allows(&after, nth, &asked), "{}", asked);
+            }
+            (held, nth) = (part, to);
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod access;
 mod audit;
+mod authority;
 mod certificates;
 mod cosign;
 mod deploy;

@@ -25,7 +25,7 @@ async fn version(operator: &Operator, tag: char) -> Result<Deployed> {
 }
 
 /// The message of a trace between these, once it is in that state.
-async fn traced(
+pub(crate) async fn traced(
     operator: &Operator,
     sent: &Sent,
     (sender, receiver): (&str, &str),
@@ -120,7 +120,7 @@ async fn what_a_revoked_operator_had_sent_is_refused_when_its_turn_comes() -> Re
 }
 
 /// The token of an agent, as the command lists it: the id of its last block, and its subjects.
-fn token_of(home: &Home, agent: &str) -> Result<(String, Vec<String>)> {
+pub(crate) fn token_of(home: &Home, agent: &str) -> Result<(String, Vec<String>)> {
     let listed = told(home, "token list")?;
     let items = listed["items"].as_array().context("no items")?;
     let row = items.iter().find(|row| row["agent"] == agent);

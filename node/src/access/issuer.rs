@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use caxton_actors::ports::{Authority, Version};
 use caxton_capabilities::{
-    Address, CHANCE_BYTES, Deployed, Grant, Issuer, IssuerKey, Issuers, LIFETIME_SECONDS_MAX,
-    Moment, Rights, Token, TrustDomain,
+    Address, AgentKeys, CHANCE_BYTES, Deployed, Grant, HolderKey, Issuer, IssuerKey, Issuers,
+    LIFETIME_SECONDS_MAX, Moment, Rights, Token, TrustDomain,
 };
 use zeroize::Zeroizing;
 
@@ -20,9 +20,10 @@ const PUBLIC: &str = "token-issuer.pub";
 /// What the file of the key starts with.
 const PREFIX: &str = "cxik1_";
 
-/// Issues tokens to the agents of this node.
+/// Issues tokens to the agents of this node, and holds them.
 pub(crate) struct TokenIssuer {
     key: IssuerKey,
+    agents: AgentKeys,
     trust_domain: TrustDomain,
     environment: Arc<Environment>,
 }
@@ -67,6 +68,7 @@ impl TokenIssuer {
         let trust_domain = trust_domain.split('/').next().unwrap_or_default();
         Ok(Self {
             key,
+            agents: AgentKeys::from_secret(&secret),
             trust_domain: trust_domain
                 .parse()
                 .map_err(|error: caxton_capabilities::TermsError| content(&error.to_string()))?,
@@ -96,6 +98,7 @@ impl Authority for TokenIssuer {
             trust_domain: self.trust_domain.clone(),
             behalf: &version.deployed_by,
             agent,
+            holder: self.key(agent).public(),
             rights: Rights::try_new(grants).map_err(|error| error.to_string())?,
             times: (begin, begin.after(LIFETIME_SECONDS_MAX)),
         };
@@ -104,6 +107,10 @@ impl Authority for TokenIssuer {
         token
             .map(|token| token.to_bytes())
             .map_err(|error| error.to_string())
+    }
+
+    fn key(&self, agent: &Address) -> HolderKey {
+        self.agents.of(agent)
     }
 }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::file::DATABASE_FILE;
 
 /// Version of the set of tables. Raised when a table changes its meaning.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 /// Version of the rows that this code writes.
 const ROW_VERSION: u8 = 1;
 

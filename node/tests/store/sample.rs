@@ -59,6 +59,8 @@ pub(crate) fn message(number: u128) -> Arc<Envelope> {
         content: number.to_be_bytes().as_slice().into(),
         delivery: Delivery::AtLeastOnce,
         tokens: Arc::default(),
+        behalf: Arc::default(),
+        handed_on: None,
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),
             span: 0,

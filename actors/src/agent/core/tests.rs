@@ -21,6 +21,8 @@ fn job(sequence: Option<u64>, conversation: u128) -> Job {
         content: Arc::from([]),
         delivery: Delivery::AtLeastOnce,
         tokens: Arc::default(),
+        behalf: Arc::default(),
+        handed_on: None,
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),
             span: 0,
