@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use caxton_actors::{
     envelope::{Delivery, Performative},
+    gateway::Passage,
     policy::PolicyMessage,
 };
 use caxton_capabilities::{Policies, PolicyRequest, Principal, RuleName, Ruling, Trust};
@@ -67,14 +68,22 @@ fn decided(
     name: &str,
 ) -> Result<Figure, BenchError> {
     let gateway = &rig.node().app.tree.gateway;
-    let asked = (Delivery::AtMostOnce, Performative::Request, 200);
+    let passage = Passage {
+        sender: from,
+        receiver: to,
+        delivery: Delivery::AtMostOnce,
+        performative: Performative::Request,
+        bytes: 200,
+        conversation: None,
+        token: None,
+    };
     let mut times = Times::default();
     let until = Instant::now() + time;
     while Instant::now() < until {
         let begun = Instant::now();
         for _ in 0..BATCH {
             gateway
-                .may_send(from, to, asked)
+                .may_send(&passage)
                 .map_err(|refusal| BenchError::Answer(refusal.to_string()))?;
         }
         times.add(begun.elapsed() / BATCH);

@@ -79,7 +79,7 @@ pub(super) fn done(
 pub(super) fn session(caller: &Caller, is_made: bool, node: &Name, now: SystemTime) -> Event {
     let kind = match caller.method {
         Method::ServiceToken => EventType::SessionRenewed,
-        Method::ApiKey | Method::Jwt => EventType::SessionOpened,
+        Method::ApiKey | Method::Jwt | Method::Certificate => EventType::SessionOpened,
     };
     let wish = Wish::new(PolicyAction::Operate, ResourceId::Node(None));
     let event = done(caller, (&wish, kind), node, now);
