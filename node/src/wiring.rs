@@ -42,7 +42,10 @@ impl fmt::Debug for Wiring {
 impl Programs for Wiring {
     fn memory_limit(&self, version: &Version) -> u64 {
         let limits = self.wasm.check_limits(&version.limits);
-        limits.unwrap_or_default().get("memory_bytes").unwrap_or_default()
+        limits
+            .unwrap_or_default()
+            .get("memory_bytes")
+            .unwrap_or_default()
     }
 
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {
@@ -59,7 +62,9 @@ impl Programs for Wiring {
                     lasting: false,
                 })?;
             // SECURITY: what lies in the store is held against what was signed, each time it starts.
-            let signed = wiring.manifests.starts(&order.address, &order.version, program.imports());
+            let signed = wiring
+                .manifests
+                .starts(&order.address, &order.version, program.imports());
             signed.map_err(|error| Fault {
                 kind: "not-signed",
                 reason: error.to_string(),

@@ -179,7 +179,13 @@ impl RegistryState {
     /// Whether the tenant's quota has room for the agent as it is to be, beside its others and those on their way.
     fn has_room(&self, wanted: &AgentRecord) -> Result<(), RegistryError> {
         let (hands, tenant) = (&self.arguments.hands, &wanted.address.tenant);
-        let quota = hands.gateway.parts().trust.borrow().standing().quota(tenant);
+        let quota = hands
+            .gateway
+            .parts()
+            .trust
+            .borrow()
+            .standing()
+            .quota(tenant);
         if quota.agents.or(quota.memory_bytes).is_none() {
             return Ok(());
         }
@@ -187,7 +193,8 @@ impl RegistryState {
             let version = record.current_version();
             version.map_or(0, |version| hands.programs.memory_limit(version))
         };
-        let is_other = |address: &&Address| address.tenant == *tenant && **address != wanted.address;
+        let is_other =
+            |address: &&Address| address.tenant == *tenant && **address != wanted.address;
         let mut agents: BTreeMap<&Address, u64> = (self.records.iter())
             .filter(|(address, _)| is_other(address))
             .map(|(address, record)| (address, of(record)))

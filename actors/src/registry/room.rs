@@ -58,7 +58,11 @@ mod tests {
         };
         check(memory, &[4, 6], None);
         check(memory, &[4, 7], Some("bytes of memory limits"));
-        check(memory, &[u64::MAX, u64::MAX], Some("bytes of memory limits"));
+        check(
+            memory,
+            &[u64::MAX, u64::MAX],
+            Some("bytes of memory limits"),
+        );
         check(Quota::default(), &[u64::MAX; 9], None);
     }
 }

@@ -118,7 +118,11 @@ impl Instance for Playing {
 
 impl Programs for Cast {
     fn memory_limit(&self, version: &Version) -> u64 {
-        version.limits.get("memory_bytes").copied().unwrap_or_default()
+        version
+            .limits
+            .get("memory_bytes")
+            .copied()
+            .unwrap_or_default()
     }
 
     fn start(&self, order: StartOrder) -> BoxFuture<'static, Result<Box<dyn Instance>, Fault>> {

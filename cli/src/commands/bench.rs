@@ -212,7 +212,8 @@ async fn deploy_and_ask(client: &Client, name: &str) -> Result<(), CliError> {
         ..Deployment::default()
     };
     let agent = address(DEFAULT_TENANT, name)?;
-    let _deployed: Deployed = deployer::deploy(client, &agent, &deployment, (None, Some(PATIENCE))).await?;
+    let _deployed: Deployed =
+        deployer::deploy(client, &agent, &deployment, (None, Some(PATIENCE))).await?;
     let message = SendMessage {
         to: format!("{DEFAULT_TENANT}/{name}"),
         performative: Some("request".into()),

@@ -168,7 +168,8 @@ async fn deploy_one(
     progress: &Progress,
 ) -> Result<Deployed, CliError> {
     let name = shown(&one.agent);
-    let (program, imports) = if one.target.starts_with("demo:") || one.target.starts_with("sha256:") {
+    let (program, imports) = if one.target.starts_with("demo:") || one.target.starts_with("sha256:")
+    {
         (one.target.clone(), None)
     } else {
         let bytes = read(app, &one.target)?;

@@ -300,7 +300,11 @@ async fn a_tenants_manager_takes_back_its_tokens_and_keys_and_no_others() -> Res
     let manager = client_of(&home, &manager)?;
     let listed = async |client: &Client, path: &str| call(client, "GET", path, Value::Null).await;
     let keys = listed(&manager, paths::API_KEYS).await?;
-    let keys: Vec<_> = keys["items"].as_array().context("no items")?.iter().collect();
+    let keys: Vec<_> = keys["items"]
+        .as_array()
+        .context("no items")?
+        .iter()
+        .collect();
     let names: Vec<_> = keys.iter().filter_map(|key| key["name"].as_str()).collect();
     assert_eq!(names, ["in-acme", "manager"]);
     let tokens = listed(&operator.client, paths::TOKENS).await?;
@@ -318,7 +322,10 @@ async fn a_tenants_manager_takes_back_its_tokens_and_keys_and_no_others() -> Res
         serde_json::json!({ "key": "none-such" }),
     ] {
         let refused = take(wish.clone()).await.unwrap_err();
-        assert!(format!("{refused:?}").contains("CX0403"), "{wish}: {refused:?}");
+        assert!(
+            format!("{refused:?}").contains("CX0403"),
+            "{wish}: {refused:?}"
+        );
     }
     take(serde_json::json!({ "token": own.context("no token")? })).await?;
     take(serde_json::json!({ "key": "in-acme" })).await?;

@@ -88,7 +88,10 @@ async fn a_program_that_imports_what_was_not_signed_is_refused() -> Result<()> {
     let refused = deploy_named(&operator.client, ("default", "one"), &wish, Some(fewer)).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code, "CX0419", "{refused:?}");
-    assert!(format!("{refused:?}").contains("caxton:agent/kv"), "{refused:?}");
+    assert!(
+        format!("{refused:?}").contains("caxton:agent/kv"),
+        "{refused:?}"
+    );
     operator.deploy("one", &wish).await?;
     Ok(())
 }
@@ -102,7 +105,10 @@ async fn a_version_that_asks_for_more_is_told_what_and_wants_to_be_granted() -> 
         program,
         limits: [("memory_bytes".to_owned(), 64 << 20)].into(),
         services: Some(vec!["journals".to_owned()]),
-        rights: Some(vec!["send default/*".to_owned(), "read default/one".to_owned()]),
+        rights: Some(vec![
+            "send default/*".to_owned(),
+            "read default/one".to_owned(),
+        ]),
         ..Deployment::default()
     };
     let refused = operator.deploy("one", &more).await.unwrap_err();
@@ -127,8 +133,8 @@ async fn a_version_that_asks_for_more_is_told_what_and_wants_to_be_granted() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lies_unsigned_in_the_store_does_not_start_where_signatures_are_asked_for() -> Result<()>
-{
+async fn what_lies_unsigned_in_the_store_does_not_start_where_signatures_are_asked_for()
+-> Result<()> {
     let mut home = Home::new(BINARY)?;
     home.set("CAXTON_SECURITY_REQUIRE_SIGNED_DEPLOYMENT", "false");
     let node = home.start_node(&[])?;
@@ -191,7 +197,10 @@ async fn a_tenant_that_has_used_its_processor_time_waits_until_it_is_paid_for() 
         .await
     };
     let used = handled(&first.trace).await?.cpu_us.context("no figure")?;
-    let waited = handled(&second.trace).await?.waited_us.context("no figure")?;
+    let waited = handled(&second.trace)
+        .await?
+        .waited_us
+        .context("no figure")?;
     // A fifth of a processor pays for it in five times its time; some of it passes while it works.
     assert!(waited > 2 * used, "{waited} after {used}");
     Ok(())

@@ -250,7 +250,8 @@ impl Keeper {
         let (bytes, epoch) = (next.encode(), Some(next.epoch));
         self.ground.store.meta_put(ROW, bytes.clone()).await?;
         let next = Loaded::new(next, engine);
-        self.put_in_force(in_force(&self.ground, next, None)).await?;
+        self.put_in_force(in_force(&self.ground, next, None))
+            .await?;
         if let Writer::Ca(ca) = &self.writer {
             ca.say_access(bytes).await?;
         }

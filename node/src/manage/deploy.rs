@@ -121,7 +121,13 @@ async fn refuse_widened(
         imports,
     };
     let old = asks(&old.limits, &old.protocols, &old.services, &old.rights, had);
-    let new = asks(&new.limits, &new.protocols, &new.services, &new.rights, imports);
+    let new = asks(
+        &new.limits,
+        &new.protocols,
+        &new.services,
+        &new.rights,
+        imports,
+    );
     let more = widened(old, new);
     if more.is_empty() {
         return Ok(());
@@ -239,7 +245,9 @@ impl SignedWords {
             return Ok(Vec::new());
         };
         if !plane.operator_may(&signer, &node.wish().clone()) {
-            return Err(plane.refuse(caller, node.wish(), Refusal::Signer(signer)).await);
+            return Err(plane
+                .refuse(caller, node.wish(), Refusal::Signer(signer))
+                .await);
         }
         Ok(bytes)
     }

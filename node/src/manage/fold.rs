@@ -108,7 +108,15 @@ fn begun(node: &str, hop: &Hop, start: u64) -> Option<TracedMessage> {
             let (parties, why) = ((sender, receiver), format!("{kind}: {reason}"));
             let by = ("", &[][..]);
             let cause = Some(*cause);
-            (parties, performative, conversation, cause, by, bytes, Some(why))
+            (
+                parties,
+                performative,
+                conversation,
+                cause,
+                by,
+                bytes,
+                Some(why),
+            )
         }
         _ => return None,
     };
@@ -257,7 +265,10 @@ mod tests {
         };
         assert_eq!(unsent.receiver, "other/two");
         assert_eq!(unsent.cause, folded.messages[0].message.clone().into());
-        assert_eq!((&*unsent.state, unsent.reason.as_deref()), ("refused", Some("denied: no")));
+        assert_eq!(
+            (&*unsent.state, unsent.reason.as_deref()),
+            ("refused", Some("denied: no"))
+        );
         assert_eq!((unsent.accepted_us, unsent.ended_us), (2_000, Some(2_000)));
         assert!(concerns(&hops, &"other/two".parse().unwrap()));
     }

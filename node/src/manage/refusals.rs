@@ -109,9 +109,7 @@ impl From<RegistryError> for Failure {
                 Self::new(codes::AT_CAPACITY, fault.reason)
             }
             RegistryError::Stopped(_) => Self::new(codes::FORBIDDEN, text),
-            RegistryError::OverQuota(_) => {
-                Self::new(codes::BUSY, text).retry_after(QUOTA_RETRY_S)
-            }
+            RegistryError::OverQuota(_) => Self::new(codes::BUSY, text).retry_after(QUOTA_RETRY_S),
             RegistryError::NotIssued(_) => Self::invalid(text),
             RegistryError::Trial(_) => Self::new(codes::TRIAL_FAILED, text),
             RegistryError::Ledger(error) => error.into(),

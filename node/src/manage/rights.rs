@@ -165,7 +165,10 @@ mod tests {
         let told = |old, new| -> Vec<String> {
             widened(old, new).iter().map(ToString::to_string).collect()
         };
-        let (log, both) = (&["caxton:agent/log"], &["caxton:agent/log", "caxton:agent/kv"]);
+        let (log, both) = (
+            &["caxton:agent/log"],
+            &["caxton:agent/log", "caxton:agent/kv"],
+        );
         assert_eq!(
             told(asks(&before, 1, log), asks(&asked, 2, both)),
             [

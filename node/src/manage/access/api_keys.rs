@@ -85,13 +85,19 @@ pub(in crate::manage) async fn make_api_key(
     }
     let owner = new.operator.as_deref();
     let owner: Option<Name> = owner.map(|text| name("operator", text)).transpose()?;
-    let is_own = owner.as_ref().is_none_or(|owner| {
-        matches!(&caller.principal, Principal::Operator(own) if own == owner)
-    });
+    let is_own = owner
+        .as_ref()
+        .is_none_or(|owner| matches!(&caller.principal, Principal::Operator(own) if own == owner));
     // A key of one's own gives nothing new; one of somebody else's acts in their name.
     let mut wish = match is_own {
-        true => Wish::new(PolicyAction::TokenCreate, ResourceId::ApiKey(wanted.clone())),
-        false => Wish::new(PolicyAction::OperatorAdmin, ResourceId::ApiKey(wanted.clone())),
+        true => Wish::new(
+            PolicyAction::TokenCreate,
+            ResourceId::ApiKey(wanted.clone()),
+        ),
+        false => Wish::new(
+            PolicyAction::OperatorAdmin,
+            ResourceId::ApiKey(wanted.clone()),
+        ),
     };
     wish.resource.owner = match &caller.principal {
         Principal::Operator(own) if is_own => Some(own.clone()),
