@@ -78,7 +78,8 @@ const fn row(method: &'static str, path: &'static str, over: Over, may: May) -> 
 
 impl Row {
     pub(super) fn makes_keys(&self) -> bool {
-        (self.method, self.path) == ("POST", paths::API_KEYS)
+        let makes = [paths::API_KEYS, paths::OPERATOR_CERTIFICATES];
+        self.method == "POST" && makes.contains(&self.path)
     }
 
     const fn query(self, query: &'static str) -> Self {

@@ -17,7 +17,7 @@ use super::missing;
 use crate::manage::{
     authority::failed,
     convert::rfc3339_ms,
-    extract::{Caller, Given, NoQuery, Part, name},
+    extract::{Caller, Given, Method, NoQuery, Part, name},
     join_tokens::ca,
     plane::{Permitted, Shared, Wish},
     problem::{Answer, Failure},
@@ -47,8 +47,9 @@ pub(in crate::manage) async fn make_operator_certificate(
     if !TTL_BOUNDS_S.contains(&ttl_s) {
         return Err(Failure::invalid("`ttl_s` is 3600 to 8640000"));
     }
-    // One's own is a key of one's own; somebody else's acts in their name.
-    let (action, id) = match caller.principal == Principal::Operator(wanted.clone()) {
+    // One's own gives nothing new; somebody else's acts in their name.
+    let is_own = caller.principal == Principal::Operator(wanted.clone());
+    let (action, id) = match is_own {
         true => (
             PolicyAction::TokenCreate,
             ResourceId::ApiKey(wanted.clone()),
@@ -58,12 +59,14 @@ pub(in crate::manage) async fn make_operator_certificate(
             ResourceId::Operator(wanted.clone()),
         ),
     };
-    // SECURITY: a key with less than its operator's authority would otherwise get a certificate with all of it.
-    if !caller.known.scopes.is_everything() {
-        let wish = Wish::new(action, id);
+    let mut wish = Wish::new(action, id);
+    wish.resource.owner = is_own.then(|| wanted.clone());
+    // SECURITY: a key with less than its operator's authority would otherwise get a certificate with all of it, and a
+    // token of a quarter of an hour one for months.
+    if !caller.known.scopes.is_everything() || caller.method == Method::ServiceToken {
         return Err(plane.refuse(&caller, &wish, Refusal::Scope).await);
     }
-    let node = plane.permit(&caller, action, id).await?;
+    let node = plane.permit_wish(&caller, wish).await?;
     counts(&node, &wanted)?;
     let request = request(&new.request)?;
     let lifetime = Duration::from_secs(ttl_s);
