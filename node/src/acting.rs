@@ -19,7 +19,7 @@ use caxton_sandbox::{self as sandbox, AgentError};
 
 use crate::{environment::Environment, wiring::performative_of};
 
-/// Calls of one reaction: each is two or three signatures, some 60 µs.
+/// Calls of one reaction: each is up to two signatures and as many keys made anew, on the processor time of the program.
 const CALLS_MAX: u32 = 16;
 
 /// Chooses what an agent sends with.

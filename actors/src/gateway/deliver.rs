@@ -95,7 +95,10 @@ impl Gateway {
             Err(refusal) => return Err((Arc::new(envelope), refusal)),
         };
         if let Some(allowed) = permit.allowed() {
-            envelope.behalf = allowed.behalf().cloned().collect();
+            // An agent's own token is on behalf of none: nothing is allocated for it.
+            if token.is_some() {
+                envelope.behalf = allowed.behalf().cloned().collect();
+            }
             envelope.tokens = self.stands_on(&envelope, allowed);
         }
         let envelope = Arc::new(envelope);
