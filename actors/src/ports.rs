@@ -442,8 +442,14 @@ pub trait Hops: Send + Sync + 'static {
 
 /// Is told of messages that policies or tokens denied. Never waits.
 pub trait Denials: Send + Sync + 'static {
-    /// This one was; it goes nowhere.
-    fn denied(&self, envelope: &Envelope, denied: &Denied);
+    /// One from `sender` to `receiver` was; it goes nowhere. What a program is refused while it runs has no trace yet.
+    fn denied(
+        &self,
+        sender: &Principal,
+        receiver: &Principal,
+        trace: Option<TraceId>,
+        why: &Denied,
+    );
 }
 
 /// Where agents of one tenant that offer a service are found.

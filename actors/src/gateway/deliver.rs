@@ -140,7 +140,7 @@ impl Gateway {
             ..Passage::of(envelope)
         };
         self.route(&passage)
-            .map_err(|reason| self.refused(envelope, reason))
+            .map_err(|reason| self.refused(&passage, Some(envelope.trace.trace), reason))
     }
 
     /// A place for what was let in. Rates are counted last, so that what is refused uses none up.

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_capabilities::{Denied, MessageId, Permit, Principal, Right, TokenCache, Trust};
+use caxton_capabilities::{
+    Denied, MessageId, Permit, Principal, Right, TokenCache, TraceId, Trust,
+};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -122,7 +124,7 @@ impl Gateway {
     pub fn may_send(&self, passage: &Passage<'_>) -> Result<(), Refusal> {
         self.route(passage)
             .map(drop)
-            .map_err(|reason| Refusal::of_route(reason, passage.receiver))
+            .map_err(|reason| self.refused(passage, None, reason))
     }
 
     /// Decides about a message, on what stands now.
@@ -146,15 +148,27 @@ impl Gateway {
         let stands_on = (said, &*envelope.tokens, &*envelope.behalf);
         trust
             .reaffirm(&envelope.sender, right, stands_on, self.now())
-            .inspect_err(|denied| self.0.parts.denials.denied(envelope, denied))
+            .inspect_err(|why| {
+                let (sender, receiver) = (&envelope.sender, &envelope.receiver);
+                let trace = Some(envelope.trace.trace);
+                self.0.parts.denials.denied(sender, receiver, trace, why);
+            })
     }
 
     /// Why a message that was to be sent goes nowhere; a denial is told.
-    pub(super) fn refused(&self, envelope: &Envelope, reason: NoRoute) -> Refusal {
-        if let NoRoute::Denied(denied) = &reason {
-            self.0.parts.denials.denied(envelope, denied);
+    pub(super) fn refused(
+        &self,
+        passage: &Passage<'_>,
+        trace: Option<TraceId>,
+        reason: NoRoute,
+    ) -> Refusal {
+        let &Passage {
+            sender, receiver, ..
+        } = passage;
+        if let NoRoute::Denied(why) = &reason {
+            self.0.parts.denials.denied(sender, receiver, trace, why);
         }
-        Refusal::of_route(reason, &envelope.receiver)
+        Refusal::of_route(reason, receiver)
     }
 
     /// The epoch of the trust that decisions are made from now.

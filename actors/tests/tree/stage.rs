@@ -25,7 +25,8 @@ use caxton_actors::{
 use caxton_capabilities::{
     Address, AgentId, AgentKeys, CHANCE_BYTES, ConversationId, Denied, Deployed, Grant, HolderKey,
     Issuer, IssuerKey, Issuers, LIFETIME_SECONDS_MAX, MessageId, Moment, Policies, PolicyAction,
-    PolicyRequest, PrincipalId, ResourceId, Rights, Ruling, Standing, Token, TraceId, Trust,
+    PolicyRequest, Principal, PrincipalId, ResourceId, Rights, Ruling, Standing, Token, TraceId,
+    Trust,
 };
 use futures_util::future::BoxFuture;
 use tokio::{sync::Semaphore, time::Instant};
@@ -57,8 +58,14 @@ impl Hops for World {
 }
 
 impl Denials for World {
-    fn denied(&self, envelope: &Envelope, _why: &Denied) {
-        let whose = (envelope.sender.to_string(), envelope.receiver.to_string());
+    fn denied(
+        &self,
+        sender: &Principal,
+        receiver: &Principal,
+        _trace: Option<TraceId>,
+        _why: &Denied,
+    ) {
+        let whose = (sender.to_string(), receiver.to_string());
         self.denied.lock().unwrap().push(whose);
     }
 }

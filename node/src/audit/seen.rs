@@ -10,12 +10,11 @@ use std::{
 };
 
 use caxton_actors::{
-    envelope::Envelope,
     ports::Denials,
     supervision::{ChildState, ChildStatus},
 };
 use caxton_audit::{Ending, Event, EventType, Severity, Text};
-use caxton_capabilities::{Denied, Principal};
+use caxton_capabilities::{Denied, Principal, TraceId};
 use caxton_mesh::{
     PeerName,
     membership::{SharedView, State},
@@ -40,15 +39,20 @@ pub(crate) fn configured(audit: &Audit, summary: &Summary) -> Event {
 }
 
 impl Denials for Audit {
-    fn denied(&self, envelope: &Envelope, denied: &Denied) {
+    fn denied(
+        &self,
+        sender: &Principal,
+        receiver: &Principal,
+        trace: Option<TraceId>,
+        why: &Denied,
+    ) {
         let kind = EventType::AuthorizationDeny;
-        let receiver = envelope.receiver.to_string();
-        let event = self.event(kind, "message.send", &receiver);
-        let mut event = event.ended(Ending::Denied, &denied.to_string());
+        let event = self.event(kind, "message.send", &receiver.to_string());
+        let mut event = event.ended(Ending::Denied, &why.to_string());
         event.severity = Severity::Low;
-        event.actor = Text::escape(&envelope.sender.to_string());
-        event.context.trace_id = Some(Text::escape(&envelope.trace.trace.to_string()));
-        if let Principal::Agent(address) = &envelope.sender {
+        event.actor = Text::escape(&sender.to_string());
+        event.context.trace_id = trace.map(|trace| Text::escape(&trace.to_string()));
+        if let Principal::Agent(address) = sender {
             event.context.tenant = Some(Text::escape(address.tenant.as_str()));
         }
         self.tell(event);
