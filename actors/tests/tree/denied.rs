@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use caxton_actors::{
     envelope::{Delivery, Performative},
+    gateway::Passage,
     ports::{Ids as _, Reaction},
 };
 use tokio::sync::mpsc;
@@ -41,10 +42,17 @@ async fn a_denied_message_is_told_with_its_sender_and_its_receiver_and_no_other_
     let answer = tokio::time::timeout(Duration::from_secs(60), heard.recv()).await;
     assert!(answer.unwrap().is_some(), "the spy is told");
     // A program that asks while it runs is denied before there is a message.
-    let (spy, victim) = ("acme/spy".parse(), "default/victim".parse());
-    let passage = (Delivery::AtMostOnce, Performative::Inform, 0);
-    let may = (stage.tree.gateway).may_send(&spy.unwrap(), &victim.unwrap(), passage);
-    assert!(may.is_err());
+    let [spy, victim] = ["acme/spy", "default/victim"].map(|name| name.parse().unwrap());
+    let passage = Passage {
+        sender: &spy,
+        receiver: &victim,
+        delivery: Delivery::AtMostOnce,
+        performative: Performative::Inform,
+        bytes: 0,
+        conversation: None,
+        token: None,
+    };
+    assert!(stage.tree.gateway.may_send(&passage).is_err());
     let once = ("acme/spy".to_owned(), "default/victim".to_owned());
     let denied = stage.world.denied.lock().unwrap().clone();
     assert_eq!(denied, [once.clone(), once]);
