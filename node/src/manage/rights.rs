@@ -124,6 +124,7 @@ pub(super) fn accepts(asked: Option<types::Accepts>) -> Answer<Accepts> {
         senders,
         performatives,
         rate: asked.rate.as_deref().map(rate).transpose()?,
+        signed: asked.signed,
     })
 }
 
@@ -190,11 +191,13 @@ mod tests {
                 senders: texts(senders),
                 performatives: texts(&["request", "request"]),
                 rate: rate.map(str::to_owned),
+                signed: true,
             }))
         };
         let terms = asked(&["operator:ann", "acme/*", "acme/*"], Some("5/60")).unwrap();
         assert_eq!(terms.senders, ["acme/*", "operator:ann"]);
         assert_eq!((terms.performatives.len(), terms.rate), (1, Some((5, 60))));
+        assert!(terms.signed);
         for rate in ["5", "0/1", "1/0", "1/86401", "x/1", "-1/1"] {
             assert!(asked(&[], Some(rate)).is_err(), "{rate}");
         }
