@@ -175,8 +175,8 @@ mod tests {
             [
                 "a higher limit: `memory_bytes` is 2, was 1",
                 "a new import: `caxton:agent/kv`",
-                "a new right: `read acme/two`",
                 "a new right: `send other/one`",
+                "a new right: `read acme/two`",
             ]
         );
         let none: [String; 0] = [];
