@@ -104,6 +104,8 @@ pub struct Accepts {
     pub performatives: Vec<Performative>,
     /// How many messages of one sender in how many seconds.
     pub rate: Option<(u32, u32)>,
+    /// Of operators what they signed alone. What agents send is vouched for by their runtimes.
+    pub signed: bool,
 }
 
 /// Issues capability tokens to agents, and holds them.

@@ -396,5 +396,13 @@ pub struct Denied {
     pub refusal: Refusal,
 }
 
+impl Denied {
+    /// What the audit log and whoever may read policies hear: with the rules.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("not permitted to {}: {}", self.asked, self.refusal.told())
+    }
+}
+
 #[cfg(test)]
 mod tests;

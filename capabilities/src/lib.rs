@@ -38,6 +38,7 @@ pub mod present;
 pub mod request;
 pub mod right;
 pub mod scope;
+pub mod spoken;
 pub mod standing;
 pub mod terms;
 mod text;
@@ -73,6 +74,7 @@ pub use request::{
 };
 pub use right::{Action, ParseRightError, Resource, Right, ThingName};
 pub use scope::{SCOPES_MAX, Scope, ScopeActions, ScopeError, Scopes};
+pub use spoken::{SPOKEN_SECONDS, Spoken, SpokenRefused, SpokenSignature};
 pub use standing::{Quota, Standing};
 pub use terms::{Block, Origin, Rights, Terms, TermsError, TrustDomain};
 pub use text::TextError;

@@ -19,6 +19,8 @@ const CHAIN: &[u8] = b"caxton-token-v1 chain\0";
 const PRESENT: &[u8] = b"caxton-token-v1 present\0";
 /// Over a manifest, by a deployer, twice. An issuer's key may be a deployer's, so the two never sign the same bytes.
 const DEPLOY: &[u8] = b"caxton-manifest-v1 deploy\0";
+/// Over a message, by its sender, twice.
+const SPEAK: &[u8] = b"caxton-message-v1 speak\0";
 /// What a manifest is called.
 pub(crate) const MANIFEST_DIGEST: &[u8] = b"caxton-manifest-v1 digest\0";
 /// Ids of issuers' keys.
@@ -45,6 +47,11 @@ pub(crate) fn to_issue(body: &[u8]) -> Vec<u8> {
 /// What a deployer signs: its key's id and the contents of a manifest.
 pub(crate) fn to_deploy(body: &[u8]) -> Vec<u8> {
     [DEPLOY, body].concat()
+}
+
+/// What the sender of a message signs.
+pub(crate) fn to_speak(framed: &[u8]) -> Vec<u8> {
+    [SPEAK, framed].concat()
 }
 
 /// The hash of a chain up to one of its blocks.
@@ -100,6 +107,7 @@ mod tests {
             CHAIN,
             PRESENT,
             DEPLOY,
+            SPEAK,
             MANIFEST_DIGEST,
             ISSUER_KEY,
             HOLDER_KEY,

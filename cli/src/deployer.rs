@@ -11,7 +11,7 @@ use caxton_api::{
     codes, paths,
     types::{Deployed, Deployment, NewDeployerKey, Operator, Program, Whoami},
 };
-use caxton_capabilities::{Address, Contents, IssuerKey, Manifest, Moment, Rights};
+use caxton_capabilities::{Address, Contents, IssuerKey, Manifest, Moment, Principal, Rights};
 use jiff::Timestamp;
 use reqwest::Method;
 use zeroize::Zeroizing;
@@ -39,31 +39,65 @@ pub async fn deploy(
     wish: &Deployment,
     (imports, timeout): (Option<Vec<String>>, Option<std::time::Duration>),
 ) -> Result<Deployed, CliError> {
-    let Some(file) = &client.target().deployer_key else {
+    let Some(signer) = Signer::of(client)? else {
         return send(client, agent, wish, timeout).await;
     };
-    let key = key(file)?;
     let imports = match imports {
         Some(imports) => imports,
         None => imports_of(client, agent, &wish.program).await?,
     };
-    let signed = signed(&key, agent, wish, imports)?;
-    match send(client, agent, &signed, timeout).await {
-        Err(error) if error.code == codes::UNKNOWN_DEPLOYER.code => {
-            introduce(client, &key).await.map_err(|refused| {
-                let file = file.with_extension("key.pub");
-                error.clone().why(refused.what).fix(format!(
-                    "ask an administrator: caxton operator key NAME --add {}",
-                    file.display()
-                ))
-            })?;
-            send(client, agent, &signed, timeout).await
-        }
-        answer => answer,
+    let signed = signed(signer.key(), agent, wish, imports)?;
+    signer
+        .known(client, async || send(client, agent, &signed, timeout).await)
+        .await
+}
+
+/// The user's key, and where it lies.
+pub(crate) struct Signer<'a> {
+    key: IssuerKey,
+    file: &'a Path,
+}
+
+impl<'a> Signer<'a> {
+    /// The key of whoever uses this client, made where there is none; none where the context has no place for one.
+    pub(crate) fn of(client: &'a Client) -> Result<Option<Self>, CliError> {
+        let file = client.target().deployer_key.as_deref();
+        file.map(|file| Ok(Self { key: key(file)?, file })).transpose()
+    }
+
+    pub(crate) const fn key(&self) -> &IssuerKey {
+        &self.key
+    }
+
+    /// Who calls, as the node knows them.
+    pub(crate) async fn caller(&self, client: &Client) -> Result<Principal, CliError> {
+        let who: Whoami = client.call(Request::get(paths::WHOAMI)).await?;
+        let caller = who.principal.parse();
+        caller.map_err(|error| wrong("the caller's own name", &error))
+    }
+
+    /// Sends what is signed, and once more where the node had to be told the key first.
+    pub(crate) async fn known<T>(
+        &self,
+        client: &Client,
+        send: impl AsyncFn() -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let error = match send().await {
+            Err(error) if error.code == codes::UNKNOWN_DEPLOYER.code => error,
+            answer => return answer,
+        };
+        introduce(client, &self.key).await.map_err(|refused| {
+            let file = self.file.with_extension("key.pub");
+            error.why(refused.what).fix(format!(
+                "ask an administrator: caxton operator key NAME --add {}",
+                file.display()
+            ))
+        })?;
+        send().await
     }
 }
 
-/// The same for an agent that is named by its tenant and name.
+/// [`deploy`] for an agent that is named by its tenant and name.
 ///
 /// # Errors
 /// As [`deploy`], or the names are none.
@@ -256,7 +290,7 @@ fn tempfile_beside(file: &Path) -> std::path::PathBuf {
     file.with_extension(format!("{}.draft", std::process::id()))
 }
 
-fn wrong(what: &str, error: &dyn std::error::Error) -> CliError {
+pub(crate) fn wrong(what: &str, error: &dyn std::error::Error) -> CliError {
     CliError::new(&explain::INPUT, Exit::Usage, format!("{what} is refused")).because(error)
 }
 

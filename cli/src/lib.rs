@@ -22,6 +22,7 @@ pub mod commands;
 pub mod complete;
 pub mod context;
 pub mod deployer;
+pub mod spoken;
 pub mod error;
 pub mod exit;
 pub mod explain;

@@ -6,6 +6,8 @@
 //! config ...... flags, environment and files -> Config      environment .. clock and ids
 //! identity .... certificates, replaced while running        store/ ....... the durable ledger
 //! wasm ........ programs: kept, compiled, loaded            wiring ....... actors <-> sandbox
+//! access/ ..... who may do what: the document, its one writer   acting ... what a reaction sends with
+//! audit/ ...... the audit log: written, cosigned, handed on  cluster/ ..... membership, the CA, what it says
 //! trace, logs . bounded memory of what happened             manage/ ...... the REST API
 //! security/ ... a certificate authority in a folder, offline
 //! bench/ ...... what a node costs on this machine

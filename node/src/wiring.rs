@@ -174,6 +174,7 @@ impl Host for AgentHost {
             bytes: message.content.len(),
             conversation: parsed.conversation.or_else(|| self.acting.conversation()),
             token: authorship.token.as_ref(),
+            is_signed: false,
         };
         self.wiring.gateway.may_send(&passage).map_err(refused)?;
         self.acting.admitted(id, authorship);

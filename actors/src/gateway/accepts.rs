@@ -4,6 +4,9 @@ use caxton_capabilities::{Allowed, Pattern, Permit, Principal, Resource};
 
 use crate::{envelope::Performative, ports::Accepts};
 
+/// What a sender hears whose message nobody signed.
+pub(super) const UNSIGNED: &str =
+    "the receiver takes of operators only what they signed: caxton message send --sign";
 /// Patterns of senders that one agent may have.
 pub const SENDERS_MAX: usize = 64;
 
@@ -14,6 +17,7 @@ pub(super) struct Terms {
     senders: Option<Vec<Pattern>>,
     performatives: Vec<Performative>,
     rate: Option<(u32, u32)>,
+    signed: bool,
 }
 
 impl Terms {
@@ -26,6 +30,7 @@ impl Terms {
             senders: (!accepts.senders.is_empty()).then(parsed),
             performatives: accepts.performatives.clone(),
             rate: accepts.rate,
+            signed: accepts.signed,
         }
     }
 
@@ -63,6 +68,11 @@ impl Terms {
         Ok(from)
     }
 
+    /// Whether it takes of `sender` what nobody signed.
+    pub(super) const fn takes_unsigned(&self, sender: &Principal) -> bool {
+        !self.signed || !matches!(sender, Principal::Operator(_))
+    }
+
     /// How many messages of one sender in how many seconds.
     pub(super) const fn rate(&self) -> Option<(u32, u32)> {
         self.rate
@@ -84,6 +94,9 @@ impl Accepts {
         if let Some((count, seconds)) = self.rate {
             parts.push(format!("{count}/{seconds} of each"));
         }
+        if self.signed {
+            parts.push("signed by operators".to_owned());
+        }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
@@ -97,6 +110,7 @@ mod tests {
             senders: senders.iter().map(|text| (*text).to_owned()).collect(),
             performatives: performatives.to_vec(),
             rate: None,
+            signed: false,
         })
     }
 
@@ -143,6 +157,17 @@ mod tests {
     fn a_pattern_that_is_none_lets_nobody_in() {
         let terms = terms(&["not a pattern"], &[]);
         check(&terms, "acme/one", Performative::Inform, false);
+    }
+
+    #[test]
+    fn who_asks_for_signatures_takes_nothing_unsigned_of_operators() {
+        let terms = Terms::of(&Accepts {
+            signed: true,
+            ..Accepts::default()
+        });
+        let takes = |sender: &str| terms.takes_unsigned(&sender.parse().unwrap());
+        assert!(!takes("operator:ann"));
+        assert!(takes("acme/one") && takes("node"));
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Gateway {
             bytes: 0,
             conversation: Some(overdue.conversation),
             token: None,
+            is_signed: false,
         };
         let (permit, _) = self.route(&passage).ok()?;
         let envelope = Arc::new(Envelope {

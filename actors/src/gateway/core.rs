@@ -7,7 +7,10 @@ use caxton_capabilities::{
     Verified, verify::verify,
 };
 
-use super::routes::{AgentPort, Routes};
+use super::{
+    accepts::UNSIGNED,
+    routes::{AgentPort, Routes},
+};
 use crate::{
     envelope::{Delivery, Envelope, Performative},
     ports::{Authority, Desired},
@@ -51,6 +54,8 @@ pub struct Passage<'a> {
     pub conversation: Option<ConversationId>,
     /// The sealed token that it is sent with; none: the sender's own.
     pub token: Option<&'a Verified>,
+    /// Whether an operator signed it.
+    pub is_signed: bool,
 }
 
 /// What a decision is made by.
@@ -70,6 +75,7 @@ impl<'a> Passage<'a> {
             bytes: envelope.content.len(),
             conversation: Some(envelope.conversation),
             token: None,
+            is_signed: false,
         }
     }
 
@@ -94,9 +100,13 @@ pub(super) fn route(
     let route = match passage.receiver {
         Principal::Agent(address) => {
             let port = routes.get(address).ok_or(NoRoute::UnknownReceiver)?;
-            port.accepts()
+            let terms = port.accepts();
+            terms
                 .takes(&permit, passage.performative)
                 .map_err(NoRoute::NotAccepted)?;
+            if !passage.is_signed && !terms.takes_unsigned(passage.sender) {
+                return Err(NoRoute::NotAccepted(UNSIGNED));
+            }
             // What is durable waits for an agent that is stopped; what is not would be lost.
             if port.desired() == Desired::Stopped && passage.delivery == Delivery::AtMostOnce {
                 return Err(NoRoute::Stopped);

@@ -80,7 +80,7 @@ impl Gateway {
                 span: 0,
             },
         };
-        self.prepare(envelope, None)
+        self.prepare(envelope, (None, order.is_signed))
             .map_err(|(_unsent, refusal)| refusal)
     }
 
@@ -88,9 +88,9 @@ impl Gateway {
     fn prepare(
         &self,
         mut envelope: Envelope,
-        token: Option<&Verified>,
+        (token, is_signed): (Option<&Verified>, bool),
     ) -> Result<Prepared, (Arc<Envelope>, Refusal)> {
-        let (permit, route) = match self.let_in(&envelope, token) {
+        let (permit, route) = match self.let_in(&envelope, (token, is_signed)) {
             Ok(let_in) => let_in,
             Err(refusal) => return Err((Arc::new(envelope), refusal)),
         };
@@ -125,7 +125,7 @@ impl Gateway {
     fn let_in(
         &self,
         envelope: &Envelope,
-        token: Option<&Verified>,
+        (token, is_signed): (Option<&Verified>, bool),
     ) -> Result<(Permit, Route), Refusal> {
         let limits = self.limits();
         let bytes = envelope.content.len();
@@ -137,6 +137,7 @@ impl Gateway {
         }
         let passage = Passage {
             token,
+            is_signed,
             ..Passage::of(envelope)
         };
         self.route(&passage)
@@ -359,7 +360,7 @@ impl Gateway {
                 span: span_of(cause.id),
             },
         };
-        self.prepare(envelope, draft.authority.token.as_ref())
+        self.prepare(envelope, (draft.authority.token.as_ref(), false))
     }
 
     /// Has an agent read the ledger again, where something was put that did not pass here.

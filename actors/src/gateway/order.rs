@@ -39,6 +39,8 @@ pub struct Order {
     pub id: Option<MessageId>,
     /// None: a new one.
     pub trace: Option<TraceId>,
+    /// Whether the sender signed it with their own key, which the edge has verified.
+    pub is_signed: bool,
 }
 
 /// A message was accepted.

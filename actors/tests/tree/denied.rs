@@ -51,6 +51,7 @@ async fn a_denied_message_is_told_with_its_sender_and_its_receiver_and_no_other_
         bytes: 0,
         conversation: None,
         token: None,
+        is_signed: false,
     };
     assert!(stage.tree.gateway.may_send(&passage).is_err());
     let once = ("acme/spy".to_owned(), "default/victim".to_owned());

@@ -340,6 +340,7 @@ impl Stage {
             delivery,
             id: None,
             trace: None,
+            is_signed: false,
         }
     }
 }

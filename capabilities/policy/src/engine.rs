@@ -17,6 +17,7 @@ use crate::{
     reads::{Reads, Sight},
     schema::{Kind, PrincipalKind},
     slice::{Slice, Slices},
+    stack::with_room,
 };
 
 /// A compiled set of policies. Made by [`load`](crate::load), replaced by another and never changed.
@@ -205,13 +206,13 @@ impl Engine {
     }
 
     fn evaluate(&self, request: &PolicyRequest, slice: &Slice) -> Ruling {
-        match speak(request, &slice.sight, &self.zones) {
+        with_room(|| match speak(request, &slice.sight, &self.zones) {
             Ok((asked, entities)) => {
                 ruling(&(self.authorizer).is_authorized(&asked, &slice.set, &entities))
             }
             // SECURITY: what cannot be asked is denied.
             Err(_) => Ruling::Undecided([].into()),
-        }
+        })
     }
 
     fn ask_one(&self, request: &PolicyRequest, rule: &Rule) -> Said {

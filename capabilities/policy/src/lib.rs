@@ -23,6 +23,7 @@ mod problem;
 mod reads;
 pub mod schema;
 mod slice;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod yaml;

@@ -128,6 +128,9 @@ pub struct Deploy {
     /// Take so many messages of one sender in so many seconds, N/SECONDS
     #[arg(long, value_name = "RATE")]
     pub accept_rate: Option<String>,
+    /// Take of operators only what they signed
+    #[arg(long)]
+    pub accept_signed: bool,
     /// Only say what would change; exit 8 when something would
     #[arg(long, visible_alias = "dry-run")]
     pub plan: bool,

@@ -126,6 +126,9 @@ pub struct SendArgs {
     /// What is promised: at-least-once survives a crash
     #[arg(long, value_name = "PROMISE", value_parser = ["at-most-once", "at-least-once"])]
     pub delivery: Option<String>,
+    /// Sign it with your own key, for an agent that takes no other
+    #[arg(long)]
+    pub sign: bool,
     /// Send at most once under this key, however often the command is repeated
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,

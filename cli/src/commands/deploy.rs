@@ -156,6 +156,7 @@ fn accepts(args: &Deploy) -> Option<Accepts> {
         senders: args.accept_from.clone(),
         performatives: args.accept.clone(),
         rate: args.accept_rate.clone(),
+        signed: args.accept_signed,
     };
     (accepts != Accepts::default()).then_some(accepts)
 }

@@ -13,11 +13,12 @@ use reqwest::Method;
 use super::{App, address, suggest_agent, trace};
 use crate::{
     args::SendArgs,
-    client::{JSON, Request},
+    client::{Client, JSON, Request},
     error::CliError,
     exit::Exit,
     explain,
     render::{document, shapes, waterfall},
+    spoken,
     values::{harmless, micros, millis},
 };
 
@@ -39,15 +40,13 @@ pub(super) async fn run(app: &App, args: SendArgs) -> Result<Exit, CliError> {
     if let Some(progress) = progress.as_ref().filter(|_| app.terminal.err_is_terminal()) {
         progress.step(&format!("waiting for {}", args.to));
     }
-    let request = Request::new(Method::POST, paths::MESSAGES)
-        .json(&message)?
-        .header_if("idempotency-key", args.idempotency_key.clone())
-        .timeout(if args.wait {
-            args.timeout + TRANSFER
-        } else {
-            TRANSFER * 2
-        });
-    let sent = client.call::<Sent>(request).await;
+    let sent = match args.sign {
+        true => {
+            let send = async |signed: &SendMessage| send(&client, &args, signed).await;
+            spoken::send(&client, &message, send).await
+        }
+        false => send(&client, &args, &message).await,
+    };
     drop(progress);
     let sent = match sent {
         Err(error) => return Err(suggest_agent(&client, &args.to, error).await),
@@ -59,6 +58,18 @@ pub(super) async fn run(app: &App, args: SendArgs) -> Result<Exit, CliError> {
     };
     show(app, &args, &sent, trace.as_ref())?;
     verdict(&args, &sent)
+}
+
+async fn send(client: &Client, args: &SendArgs, message: &SendMessage) -> Result<Sent, CliError> {
+    let request = Request::new(Method::POST, paths::MESSAGES)
+        .json(message)?
+        .header_if("idempotency-key", args.idempotency_key.clone())
+        .timeout(if args.wait {
+            args.timeout + TRANSFER
+        } else {
+            TRANSFER * 2
+        });
+    client.call(request).await
 }
 
 /// The message that the flags describe.

@@ -22,6 +22,7 @@ mod matrix;
 mod policies;
 mod restart;
 mod revoked;
+mod spoken;
 mod stop;
 mod stranger;
 mod stream;

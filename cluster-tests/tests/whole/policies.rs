@@ -217,6 +217,7 @@ async fn a_receiver_refuses_what_its_terms_do_not_take_and_says_which() -> Resul
             senders: texts(senders),
             performatives: texts(performatives),
             rate: rate.map(str::to_owned),
+            signed: false,
         }
     };
     echo_on_terms(&operator, "private", of(&["default/ping"], &[], None)).await?;

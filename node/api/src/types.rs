@@ -249,6 +249,9 @@ pub struct Accepts {
     /// How many messages of one sender in how many seconds, `N/SECONDS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<String>,
+    /// Whether operators must sign what they send to it.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// What a deployment did, or would do.
@@ -412,6 +415,9 @@ pub struct SendMessage {
     /// What this answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
+    /// The sender's own signature, for agents that take no other message (docs/messages.md); `cxp1.` and base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// Wait for the answer this long, 600,000 at most; absent: do not wait.
     #[serde(
         default,

@@ -48,7 +48,7 @@ impl Denials for Audit {
     ) {
         let kind = EventType::AuthorizationDeny;
         let event = self.event(kind, "message.send", &receiver.to_string());
-        let mut event = event.ended(Ending::Denied, &why.to_string());
+        let mut event = event.ended(Ending::Denied, &why.told());
         event.severity = Severity::Low;
         event.actor = Text::escape(&sender.to_string());
         event.context.trace_id = trace.map(|trace| Text::escape(&trace.to_string()));

@@ -76,6 +76,7 @@ fn decided(
         bytes: 200,
         conversation: None,
         token: None,
+        is_signed: false,
     };
     let mut times = Times::default();
     let until = Instant::now() + time;

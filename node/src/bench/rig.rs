@@ -149,6 +149,7 @@ impl Client {
             delivery,
             id: None,
             trace: None,
+            is_signed: false,
         };
         let begun = Instant::now();
         let (_accepted, answer) = self.gateway.request(order, PATIENCE).await?;

@@ -13,10 +13,10 @@ use caxton_actors::{
     gateway::{Accepted, Refusal, RequestError},
 };
 use caxton_api::{
-    paths,
+    codes, paths,
     types::{MessageStatus, Passing, Problem, SendMessage, Sent},
 };
-use caxton_capabilities::{Address, MessageId, PolicyAction, ResourceId};
+use caxton_capabilities::{Address, MessageId, Moment, PolicyAction, ResourceId};
 use serde::Deserialize;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -57,11 +57,12 @@ pub(super) async fn send_message(
     RequestTrace(trace): RequestTrace,
     _none: NoQuery,
     headers: HeaderMap,
-    Given(wish): Given<SendMessage>,
+    Given(mut wish): Given<SendMessage>,
 ) -> Answer<(StatusCode, Json<Sent>)> {
     let receiver = receiver(&wish.to)?;
     let wait = wait(wish.wait_ms)?;
-    let order = order(
+    let signature = wish.signature.take();
+    let mut order = order(
         wish,
         &caller.principal,
         receiver.clone(),
@@ -75,6 +76,13 @@ pub(super) async fn send_message(
             ResourceId::Agent(receiver.clone()),
         )
         .await?;
+    if let Some(text) = signature {
+        let now = Moment::of(plane.now());
+        let now = now.ok_or_else(|| Failure::new(codes::NOT_READY, "the clock is wrong"))?;
+        let by = (&*plane.access(), now);
+        plane.signatures.check(&text, &order, by)?;
+        order.is_signed = true;
+    }
     let begun = Instant::now();
     let wait = wait.filter(|_| !is_settled(&node, order.id));
     let Some(wait) = wait else {

@@ -10,6 +10,7 @@
 //! limits ...... how often somebody may ask
 //! extract ..... paths, queries, bodies         page ............... limits and cursors of lists
 //! order ....... a message to send, checked      fold ............... hops -> traces
+//! signatures .. messages over their sender's own signature
 //! rights ...... what an agent's token may give it
 //! owners ...... whose a thing is, for policies to ask
 //! problem ..... the form of an error           refusals ........... which error is which code
@@ -66,6 +67,7 @@ mod programs;
 mod refusals;
 mod rights;
 mod server;
+mod signatures;
 mod streams;
 mod traces;
 

@@ -75,6 +75,7 @@ pub(super) fn order(
         delivery,
         id: key.map(|key| id_of(sender, key)),
         trace: Some(trace),
+        is_signed: false,
     })
 }
 

@@ -26,6 +26,7 @@ use super::{
     limits::Limits,
     metrics::Measures,
     problem::{Answer, Failure},
+    signatures::Signatures,
 };
 use crate::{
     access::{book::Access, keeper::InForce},
@@ -51,6 +52,8 @@ pub(super) struct Plane {
     pub(super) credentials: Credentials,
     /// How often somebody may ask.
     pub(super) limits: Limits,
+    /// Of messages, those that were used.
+    pub(super) signatures: Signatures,
     begun: Instant,
 }
 
@@ -106,6 +109,7 @@ impl Plane {
         Self {
             credentials: Credentials::new(Arc::clone(&app)),
             limits: Limits::new(&app.config.api.limits),
+            signatures: Signatures::default(),
             begun: Instant::now(),
             app,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),

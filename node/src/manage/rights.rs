@@ -124,6 +124,7 @@ pub(super) fn accepts(asked: Option<types::Accepts>) -> Answer<Accepts> {
         senders,
         performatives,
         rate: asked.rate.as_deref().map(rate).transpose()?,
+        signed: asked.signed,
     })
 }
 
@@ -174,8 +175,8 @@ mod tests {
             [
                 "a higher limit: `memory_bytes` is 2, was 1",
                 "a new import: `caxton:agent/kv`",
-                "a new right: `read acme/two`",
                 "a new right: `send other/one`",
+                "a new right: `read acme/two`",
             ]
         );
         let none: [String; 0] = [];
@@ -190,11 +191,13 @@ mod tests {
                 senders: texts(senders),
                 performatives: texts(&["request", "request"]),
                 rate: rate.map(str::to_owned),
+                signed: true,
             }))
         };
         let terms = asked(&["operator:ann", "acme/*", "acme/*"], Some("5/60")).unwrap();
         assert_eq!(terms.senders, ["acme/*", "operator:ann"]);
         assert_eq!((terms.performatives.len(), terms.rate), (1, Some((5, 60))));
+        assert!(terms.signed);
         for rate in ["5", "0/1", "1/0", "1/86401", "x/1", "-1/1"] {
             assert!(asked(&[], Some(rate)).is_err(), "{rate}");
         }

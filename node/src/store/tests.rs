@@ -235,7 +235,7 @@ fn rows_keep_their_bytes() {
     let text = String::from_utf8_lossy(&encode(&Arc::new(message(1))).unwrap()).into_owned();
     let expected = "\u{1}\u{1e}msg_00000000000000000000000002\u{0}\u{b}acme/sender\u{d}acme/receiver\
         \u{1e}cnv_00000000000000000000000002\u{0}\u{1}\u{5}label\u{0}\u{1}\u{7}\u{a}text/plain\
-        \u{10}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\u{1}\u{1}\0\u{20}00000000000000000000000000000001\u{3}";
+        \u{10}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\u{1}\u{1}\0\0\0\u{20}00000000000000000000000000000001\u{3}";
     assert_eq!(text, expected);
 }
 

@@ -185,7 +185,7 @@ async fn what_is_too_long_elsewhere_or_cut_off_is_no_key_set() {
     }
     let heads = format!(
         "HTTP/1.1 200 OK\r\nx: {}\r\n\r\n",
-        "x".repeat(HEAD_BYTES_MAX)
+        "x".repeat(4 * HEAD_BYTES_MAX)
     );
     let heads = server.fetch(&heads).await;
     assert!(matches!(heads, Err(FetchError::Http(_))), "{heads:?}");
