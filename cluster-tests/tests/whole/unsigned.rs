@@ -163,7 +163,7 @@ async fn what_lies_unsigned_in_the_store_does_not_start_where_signatures_are_ask
         Ok(operator.agent("bare").await?.last_error)
     })
     .await?;
-    assert!(why.contains("not-signed"), "{why}");
+    assert!(why.contains("is not signed"), "{why}");
     Ok(())
 }
 
