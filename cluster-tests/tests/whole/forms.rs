@@ -170,6 +170,7 @@ async fn each_kind_of_failure_has_its_exit_code_and_its_code() -> Result<()> {
                 "demo:echo",
                 "--name",
                 "journal",
+                "--grant",
                 "--if-version",
                 "9",
             ],

@@ -15,8 +15,11 @@ use crate::{
     matrix::callers::{call, with_key},
 };
 
+/// The setting by which a node takes the tokens of [`token`].
+pub(crate) const JWT: &str = "auth:\n  jwt:\n    issuer: https://idp.example\n    audiences: caxton\n    keys_file: {home}/keys.json\n";
+
 /// A node with this configuration, in which `{home}` is its home.
-fn configured(config: &str) -> Result<(Home, NodeProcess, Client)> {
+pub(crate) fn configured(config: &str) -> Result<(Home, NodeProcess, Client)> {
     let mut home = Home::new(BINARY)?;
     let file = home.path().join("node.yaml");
     let folder = home.path().to_str().context("no text")?;
@@ -47,6 +50,11 @@ fn now_s() -> u64 {
     since.unwrap().as_secs()
 }
 
+/// A token of the issuer for an operator.
+pub(crate) fn login(operator: &str) -> String {
+    token(&issuers_key(), "EdDSA", json!({ "sub": operator }))
+}
+
 /// A token of ann's for this cluster; `more` takes the place of what else it would say.
 fn token(key: &Ed25519KeyPair, algorithm: &str, more: Value) -> String {
     let now = now_s();
@@ -68,8 +76,7 @@ fn token(key: &Ed25519KeyPair, algorithm: &str, more: Value) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_the_issuer_is_its_operator_and_what_is_wrong_with_others_is_told_to_nobody()
 -> Result<()> {
-    let config = "auth:\n  jwt:\n    issuer: https://idp.example\n    audiences: caxton\n    keys_file: {home}/keys.json\n";
-    let (home, _node, admin) = configured(config)?;
+    let (home, _node, admin) = configured(JWT)?;
     home.run(["operator", "set", "ann", "--role", "viewer"])?
         .expect(0)?;
     let (own, other) = (

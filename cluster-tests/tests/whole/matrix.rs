@@ -20,7 +20,10 @@ use self::{
     callers::{BY_SERVICE_TOKEN, Caller, Maker, Who, call, callers, expired, text},
     table::{May, NO_PROGRAM, Over, Row, Scope, table},
 };
-use crate::unsigned_node;
+use crate::{
+    logins::{JWT, configured},
+    unsigned_node,
+};
 
 /// The tenant of those who have a role in one.
 const OWN: &str = "acme";
@@ -286,7 +289,9 @@ async fn asked_by_all(callers: &[Caller], row: &Row, places: &[Place]) -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_lets_through_whom_it_should_and_tells_the_others_nothing() -> Result<()> {
-    let (home, _node, operator) = unsigned_node()?;
+    let unsigned = "security:\n  require_signed_deployment: false\n";
+    let (home, _node, client) = configured(&format!("{unsigned}{JWT}"))?;
+    let operator = Operator { client };
     let (rows, mut given) = (table(), furnish(&operator).await?);
     home.run(["agent", "deploy", "demo:echo", "--name", "signed"])?
         .expect(0)?;

@@ -84,7 +84,8 @@ async fn a_program_that_imports_what_was_not_signed_is_refused() -> Result<()> {
         program,
         ..Deployment::default()
     };
-    let fewer = vec!["caxton:agent/log@0.1.0".to_owned()];
+    let fewer = ["caxton:agent/log@0.1.0", "caxton:agent/types@0.1.0"];
+    let fewer = fewer.map(str::to_owned).to_vec();
     let refused = deploy_named(&operator.client, ("default", "one"), &wish, Some(fewer)).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code, "CX0419", "{refused:?}");
@@ -99,11 +100,16 @@ async fn a_program_that_imports_what_was_not_signed_is_refused() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_asks_for_more_is_told_what_and_wants_to_be_granted() -> Result<()> {
     let (_home, _node, operator) = node()?;
-    operator.run("one", "demo:echo").await?;
-    let program = operator.upload(journal('A', "")?).await?;
+    let memory = |bytes: u64| [("memory_bytes".to_owned(), bytes)].into();
+    let little = Deployment {
+        program: operator.upload(journal('A', "")?).await?,
+        limits: memory(8 << 20),
+        ..Deployment::default()
+    };
+    operator.deploy("one", &little).await?;
     let more = Deployment {
-        program,
-        limits: [("memory_bytes".to_owned(), 64 << 20)].into(),
+        program: "demo:echo".to_owned(),
+        limits: memory(16 << 20),
         services: Some(vec!["journals".to_owned()]),
         rights: Some(vec![
             "send default/*".to_owned(),
@@ -115,8 +121,8 @@ async fn a_version_that_asks_for_more_is_told_what_and_wants_to_be_granted() -> 
     assert_eq!(refused.code, "CX0409", "{refused:?}");
     let told = format!("{refused:?}");
     for what in [
-        "a higher limit: `memory_bytes` is 67108864",
-        "a new import: `caxton:agent/kv@0.1.0`",
+        "a higher limit: `memory_bytes` is 16777216, was 8388608",
+        "a new import: `caxton:agent/messaging@0.1.0`",
         "a new service: `journals`",
         "a new right: `read default/one`",
     ] {
@@ -128,7 +134,7 @@ async fn a_version_that_asks_for_more_is_told_what_and_wants_to_be_granted() -> 
         ..more
     };
     assert_eq!(operator.deploy("one", &granted).await?.agent.version, 2);
-    operator.run("one", "demo:echo").await?; // Less needs no word.
+    operator.deploy("one", &little).await?; // Less needs no word.
     Ok(())
 }
 
@@ -157,7 +163,7 @@ async fn what_lies_unsigned_in_the_store_does_not_start_where_signatures_are_ask
         Ok(operator.agent("bare").await?.last_error)
     })
     .await?;
-    assert!(why.contains("not-signed"), "{why}");
+    assert!(why.contains("is not signed"), "{why}");
     Ok(())
 }
 

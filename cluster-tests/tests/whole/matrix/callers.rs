@@ -10,7 +10,10 @@ use caxton_cluster_tests::{Home, operator::until};
 use serde_json::{Value, json};
 
 use super::{OWN, table::Scope};
-use crate::certificates::{certificate, shown};
+use crate::{
+    certificates::{certificate, shown},
+    logins::login,
+};
 
 /// Roles, and the letters of the table for them.
 const ROLES: [(&str, char); 5] = [
@@ -136,6 +139,12 @@ impl Maker<'_> {
         Ok(())
     }
 
+    /// Somebody by a JSON Web Token.
+    fn logged_in(&mut self, operator: &str, who: Who) -> Result<()> {
+        let name = format!("{operator}, by JSON Web Token");
+        self.push(&name, who, Some(login(operator)), true)
+    }
+
     async fn take_back(&self, kind: &str, name: &str) -> Result<()> {
         let wish = json!({ kind: name });
         let taken = call(self.admin, "POST", paths::ACCESS_REVOCATIONS, wish).await;
@@ -160,6 +169,7 @@ pub(super) async fn callers(home: &Home, admin: &Client) -> Result<Vec<Caller>> 
             let key = maker.key(&name, &name, Value::Null).await?;
             maker.known(&name, Who::Role(letter, in_one), key).await?;
             maker.certified(&name, Who::Role(letter, in_one))?;
+            maker.logged_in(&name, Who::Role(letter, in_one))?;
         }
     }
     maker.operator("roleless", &[]).await?;
@@ -185,6 +195,7 @@ pub(super) async fn callers(home: &Home, admin: &Client) -> Result<Vec<Caller>> 
     let founder = text(&founder, "principal")?;
     let founder = founder.strip_prefix("operator:").context("no operator")?;
     maker.certified(founder, Who::Owner)?;
+    maker.logged_in(founder, Who::Owner)?;
     Ok(maker.callers)
 }
 
@@ -196,6 +207,7 @@ async fn refused(maker: &mut Maker<'_>) -> Result<()> {
     let gone = maker.key("gone", "gone", Value::Null).await?;
     maker.known("revoked operator", Who::Revoked, gone).await?;
     maker.certified("gone", Who::Nobody)?;
+    maker.logged_in("gone", Who::Nobody)?;
     maker.take_back("operator", "gone").await?;
     let lost = maker.key("lost", "administrator-all", Value::Null).await?;
     maker.known("revoked key", Who::Nobody, lost).await?;
