@@ -177,7 +177,10 @@ mod tests {
         for requests in [3, 2, 1, 0] {
             assert_eq!(rates.take(1, FOUR_IN_TWO, 0), Ok(left(requests, Some(1))));
         }
-        assert_eq!(rates.take(1, FOUR_IN_TWO, 0), Err(Refused::Spent(left(0, Some(1)))));
+        assert_eq!(
+            rates.take(1, FOUR_IN_TWO, 0),
+            Err(Refused::Spent(left(0, Some(1))))
+        );
         assert_eq!(rates.look(&1, FOUR_IN_TWO, SECOND_NS), left(2, Some(1)));
         assert!(rates.take(1, FOUR_IN_TWO, SECOND_NS).is_ok());
         assert_eq!(rates.look(&1, FOUR_IN_TWO, 3 * SECOND_NS), left(4, None));
@@ -220,7 +223,10 @@ mod tests {
         assert_eq!(rates.take(3, FOUR_IN_TWO, 0), Err(Refused::Full));
         assert_eq!(rates.take(2, FOUR_IN_TWO, 0), Ok(left(2, Some(1))));
         // Key 1 is on time again, but the table was looked through less than a second ago.
-        assert_eq!(rates.take(3, FOUR_IN_TWO, SECOND_NS / 2), Err(Refused::Full));
+        assert_eq!(
+            rates.take(3, FOUR_IN_TWO, SECOND_NS / 2),
+            Err(Refused::Full)
+        );
         assert!(rates.take(3, FOUR_IN_TWO, SECOND_NS).is_ok());
         assert!(rates.table.lock().unwrap().due.len() <= 2);
     }

@@ -68,7 +68,9 @@ pub enum SpokenRefused {
     #[error("the signature is malformed")]
     Malformed,
     /// Too long ago, or not yet.
-    #[error("it was not signed within {SPOKEN_SECONDS} seconds of now: look at the clocks, and sign it anew")]
+    #[error(
+        "it was not signed within {SPOKEN_SECONDS} seconds of now: look at the clocks, and sign it anew"
+    )]
     Time,
     /// Another message, or another key.
     #[error("its {algorithm} signature does not hold for this message")]
@@ -229,12 +231,31 @@ mod tests {
         let holds = |said: &Spoken<'_>| signed.verify(said, key.public(), at(BEGIN));
         assert_eq!(holds(&said), Ok(()));
         for changed in [
-            Spoken { sender: &other, ..said },
-            Spoken { receiver: &elsewhere, ..said },
-            Spoken { performative: "inform", ..said },
-            Spoken { conversation: Some(""), ..said },
-            Spoken { content_type: "text/plai", content: b"npay", ..said },
-            Spoken { content: b"pay!", ..said },
+            Spoken {
+                sender: &other,
+                ..said
+            },
+            Spoken {
+                receiver: &elsewhere,
+                ..said
+            },
+            Spoken {
+                performative: "inform",
+                ..said
+            },
+            Spoken {
+                conversation: Some(""),
+                ..said
+            },
+            Spoken {
+                content_type: "text/plai",
+                content: b"npay",
+                ..said
+            },
+            Spoken {
+                content: b"pay!",
+                ..said
+            },
         ] {
             let algorithm = "Ed25519";
             assert_eq!(holds(&changed), Err(SpokenRefused::Signature { algorithm }));

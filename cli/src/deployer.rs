@@ -62,7 +62,13 @@ impl<'a> Signer<'a> {
     /// The key of whoever uses this client, made where there is none; none where the context has no place for one.
     pub(crate) fn of(client: &'a Client) -> Result<Option<Self>, CliError> {
         let file = client.target().deployer_key.as_deref();
-        file.map(|file| Ok(Self { key: key(file)?, file })).transpose()
+        file.map(|file| {
+            Ok(Self {
+                key: key(file)?,
+                file,
+            })
+        })
+        .transpose()
     }
 
     pub(crate) const fn key(&self) -> &IssuerKey {

@@ -22,7 +22,6 @@ pub mod commands;
 pub mod complete;
 pub mod context;
 pub mod deployer;
-pub mod spoken;
 pub mod error;
 pub mod exit;
 pub mod explain;
@@ -32,6 +31,7 @@ pub mod fuzz;
 pub mod node;
 pub mod panic;
 pub mod render;
+pub mod spoken;
 mod suggest;
 pub mod values;
 

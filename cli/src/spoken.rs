@@ -48,8 +48,9 @@ pub async fn signed(client: &Client, message: &SendMessage) -> Result<SendMessag
     let receiver = receiver.map_err(|error| wrong("the receiver", &error))?;
     let content = match (&message.content, &message.content_base64) {
         (Some(text), _) => text.clone().into_bytes(),
-        (None, Some(encoded)) => (BASE64_STANDARD.decode(encoded))
-            .map_err(|error| wrong("the content", &error))?,
+        (None, Some(encoded)) => {
+            (BASE64_STANDARD.decode(encoded)).map_err(|error| wrong("the content", &error))?
+        }
         (None, None) => Vec::new(),
     };
     let spoken = Spoken {

@@ -62,7 +62,10 @@ async fn is_known(client: &Client) -> Result<bool> {
 /// Asks a node without pause until it refuses; answers when that was.
 async fn refused(client: &Client, begun: Instant) -> Result<Duration> {
     while is_known(client).await? {
-        ensure!(begun.elapsed() < Duration::from_secs(30), "it is never refused");
+        ensure!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it is never refused"
+        );
     }
     Ok(begun.elapsed())
 }
@@ -89,7 +92,13 @@ async fn round(nodes: &[Client], number: usize) -> Result<(Duration, Duration)> 
     let begun = Instant::now();
     let watched = try_join_all(theirs.iter().map(|client| refused(client, begun)));
     let taken = async {
-        call(admin, "POST", paths::ACCESS_REVOCATIONS, json!({ "operator": name })).await?;
+        call(
+            admin,
+            "POST",
+            paths::ACCESS_REVOCATIONS,
+            json!({ "operator": name }),
+        )
+        .await?;
         Ok(begun.elapsed())
     };
     let (reached, answered) = futures_util::future::try_join(watched, taken).await?;

@@ -33,7 +33,9 @@ mod tests {
     fn bytes_come_back_from_their_digits_and_nothing_else_is_any() {
         assert_eq!(hex(&[0, 1, 0xab]), "0001ab");
         assert_eq!(unhex("0001ab"), Some([0, 1, 0xab]));
-        for none in ["", "0001a", "0001abc", "0001ag", "0001aB", "+001ab", "0001á"] {
+        for none in [
+            "", "0001a", "0001abc", "0001ag", "0001aB", "+001ab", "0001á",
+        ] {
             assert_eq!(unhex::<3>(none), None, "{none}");
         }
     }

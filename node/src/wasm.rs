@@ -283,7 +283,9 @@ impl Wasm {
     }
 
     async fn load(&self, digest: Digest) -> Result<Program, RunError> {
-        let name = hex(&digest.0).parse().expect("32 bytes are 64 hexadecimal digits");
+        let name = hex(&digest.0)
+            .parse()
+            .expect("32 bytes are 64 hexadecimal digits");
         let compiled = match self.compiler.find_compiled(name).await? {
             Some(compiled) => compiled,
             None => self.compile_again(digest).await?,

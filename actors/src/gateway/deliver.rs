@@ -206,7 +206,11 @@ impl Gateway {
     fn is_in_rate(&self, port: &AgentPort, permit: &Permit, performative: Performative) -> bool {
         let of_token = permit.allowed().into_iter().flat_map(Allowed::limits);
         let of_token = of_token.map(|limit| {
-            (Counted::Token(limit.token), limit.rate.count(), limit.rate.seconds())
+            (
+                Counted::Token(limit.token),
+                limit.rate.count(),
+                limit.rate.seconds(),
+            )
         });
         let terms = port.accepts();
         let of_receiver = terms.rate().map(|(count, seconds)| {

@@ -180,7 +180,9 @@ async fn an_agent_gets_no_right_that_its_deployer_lacks_and_none_more_unasked() 
     let refused = refused.unwrap_err();
     assert_eq!(refused.code, "CX0409", "{refused:?}");
     assert!(
-        refused.why.contains(&"+ a new right: `send other/*`".to_owned()),
+        refused
+            .why
+            .contains(&"+ a new right: `send other/*`".to_owned()),
         "{refused:?}"
     );
     assert!(

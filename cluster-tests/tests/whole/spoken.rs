@@ -35,7 +35,14 @@ async fn an_agent_that_asks_for_signatures_hears_nothing_else_of_operators() -> 
     assert_eq!(refused.code, "CX0403", "{refused:?}");
     assert!(format!("{refused:?}").contains("--sign"), "{refused:?}");
     let words = [
-        "message", "send", "--to", VAULT, "--content", "hello", "--sign", "--wait",
+        "message",
+        "send",
+        "--to",
+        VAULT,
+        "--content",
+        "hello",
+        "--sign",
+        "--wait",
     ];
     let answer = home.run(words)?.expect(0)?.text();
     assert_eq!(answer.trim(), "hello");
@@ -66,7 +73,9 @@ async fn an_agent_that_asks_for_signatures_hears_nothing_else_of_operators() -> 
     let thief = client_of(&home, &file)?;
     let stolen = signed(&thief, &pay("1")).await?;
     let request = caxton_cli::client::Request::new("POST".parse()?, caxton_api::paths::MESSAGES);
-    let stolen = thief.call::<serde_json::Value>(request.json(&stolen)?).await;
+    let stolen = thief
+        .call::<serde_json::Value>(request.json(&stolen)?)
+        .await;
     assert_eq!(stolen.unwrap_err().code, "CX0420");
     Ok(())
 }

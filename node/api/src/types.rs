@@ -19,9 +19,7 @@ pub use access::{
     OperatorCertificate, OperatorWish, Policy, PolicyApplied, PolicyDraft, PolicyWish,
     ServiceToken, Tenant, TenantWish,
 };
-pub use agents::{
-    Accepts, Agent, AgentVersion, Change, Deployed, Deployment, Program, Rollback,
-};
+pub use agents::{Accepts, Agent, AgentVersion, Change, Deployed, Deployment, Program, Rollback};
 pub use audit::{AuditCosignature, AuditHead, AuditLine};
 pub use authority::{
     Authority, AuthorityCertificate, NewRevocation, NewRotation, RevocationList, RevocationReason,

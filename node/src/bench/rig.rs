@@ -66,7 +66,10 @@ impl Rig {
                 .map(|(name, value)| ((*name).to_owned(), *value))
                 .collect(),
             protocols: Vec::new(),
-            services: services.iter().filter_map(|name| name.parse().ok()).collect(),
+            services: services
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
             rights: vec![format!("send {}/*", address.tenant)],
             accepts: Accepts::default(),
             manifest: Vec::new(),

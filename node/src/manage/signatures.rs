@@ -121,7 +121,11 @@ mod tests {
         for number in 0..SPENT_MAX {
             assert!(spent.spend(nonce(number), None, 0).is_ok());
         }
-        assert!(spent.spend(nonce(SPENT_MAX), None, 2 * SPOKEN_SECONDS).is_err());
+        assert!(
+            spent
+                .spend(nonce(SPENT_MAX), None, 2 * SPOKEN_SECONDS)
+                .is_err()
+        );
         let later = 2 * SPOKEN_SECONDS + 1;
         assert!(spent.spend(nonce(SPENT_MAX), None, later).is_ok());
         assert_eq!(spent.0.lock().unwrap().len(), 1);
