@@ -78,8 +78,10 @@ mod tests {
         let types = [
             include_str!("../../../node/api/src/types.rs"),
             include_str!("../../../node/api/src/types/access.rs"),
+            include_str!("../../../node/api/src/types/agents.rs"),
             include_str!("../../../node/api/src/types/audit.rs"),
             include_str!("../../../node/api/src/types/cluster.rs"),
+            include_str!("../../../node/api/src/types/messages.rs"),
         ]
         .concat();
         for shape in [
