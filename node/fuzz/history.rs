@@ -3,7 +3,10 @@
 use caxton_actors::envelope::Hop;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::record::{HopRow, LineRow, Reader, Words, sealed, write};
+use super::{
+    record::{Reader, sealed, write},
+    rows::{HopRow, LineRow, Words},
+};
 
 /// Any file is read as far as it is sound, and what is read is written as it was.
 pub(crate) fn target(bytes: &[u8]) -> bool {

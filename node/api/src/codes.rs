@@ -37,9 +37,9 @@ codes! {
     /// The policy does not permit it.
     FORBIDDEN = ("CX0403", 403, "not permitted", "ask the owner of the node for a rule that permits it",
         "The caller is known, but no policy rule permits the action. A deny is not an error of the node.");
-    /// A deployment that is not signed, or not as it was signed.
-    NOT_SIGNED = ("CX0419", 403, "the deployment is not as it was signed", "deploy with caxton agent deploy, which signs it, or set security.require_signed_deployment: false",
-        "A deployment carries a manifest that a deployer signed (docs/manifest.md): agent, program, limits, protocols, services and rights. One without, one that differs from it, and one that is older than what runs are refused.");
+    /// A deployment or a message that is not as it was signed, or a deployment that is not signed.
+    NOT_SIGNED = ("CX0419", 403, "it is not as it was signed", "sign it anew: caxton agent deploy signs deployments, caxton message send --sign messages",
+        "A deployment carries a manifest that a deployer signed (docs/manifest.md): agent, program, limits, protocols, services, rights and imports. One without (unless security.require_signed_deployment is off), one that differs from it, and one that is older than what runs are refused. The signature of a message (docs/messages.md) counts for that message alone, for five minutes and once.");
     /// The key of a manifest is nobody's.
     UNKNOWN_DEPLOYER = ("CX0420", 403, "nobody here knows the deployer's key", "have it added: caxton operator key NAME --add FILE.pub",
         "The manifest of a deployment is signed with a key that no operator of this cluster has, or whose operator was revoked.");

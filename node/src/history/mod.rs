@@ -2,6 +2,7 @@
 //!
 //! - `queue`: where lines wait, bounded; and the count of what was not written.
 //! - `record`: a record as bytes, with a checksum.
+//! - `rows`: what a record holds.
 //! - `segments`: files of bounded size, of which the oldest goes.
 //! - `writer`: the thread that takes hops out of the ring and lines out of the queue, and reads it all
 //!   back at the start.
@@ -19,6 +20,7 @@
 pub(crate) mod fuzz;
 mod queue;
 mod record;
+mod rows;
 mod segments;
 mod writer;
 

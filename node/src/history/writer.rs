@@ -18,7 +18,8 @@ use caxton_capabilities::AgentId;
 
 use super::{
     queue::Queue,
-    record::{HopRow, LineRow, Reader, Words, write},
+    record::{Reader, write},
+    rows::{HopRow, LineRow, Words},
     segments::Segments,
 };
 use crate::{
