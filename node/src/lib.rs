@@ -39,6 +39,7 @@ mod ready;
 pub mod security;
 pub mod store;
 mod trace;
+mod trusting;
 mod wasm;
 mod wiring;
 

@@ -14,18 +14,18 @@ use caxton_jwt::KEY_SET_BYTES_MAX;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject as _},
-};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
 
 use super::jwt::Logins;
-use crate::{config::JwksUrl, environment::Environment};
+use crate::{
+    config::JwksUrl,
+    environment::Environment,
+    trusting::{TrustingError, trusting},
+};
 
 /// How long a fetch may take.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -38,12 +38,10 @@ const HEADERS_MAX: usize = 64;
 /// The key set was not got. What was got before counts until it is too old.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    #[error("`{path}` is no PEM file of certificates: {why}")]
-    Ca { path: PathBuf, why: String },
+    #[error("`{path}`: {why}")]
+    Ca { path: PathBuf, why: TrustingError },
     #[error("the host has no name that a certificate could have: {0}")]
     Host(#[from] InvalidDnsNameError),
-    #[error("TLS: {0}")]
-    Tls(#[from] rustls::Error),
     #[error("the host cannot be reached or is not trusted: {0}")]
     Network(#[from] io::Error),
     #[error("the exchange broke off: {0}")]
@@ -74,7 +72,10 @@ impl Desk<'_> {
     }
 
     async fn exchange(&self) -> Result<Bytes, FetchError> {
-        let tls = TlsConnector::from(Arc::new(trusting(self.ca)?));
+        let tls = trusting(self.ca).map_err(|why| FetchError::Ca {
+            path: self.ca.clone(),
+            why,
+        })?;
         let name = ServerName::try_from(self.url.host.clone())?;
         let socket = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
         let stream = tls.connect(name, socket).await?;
@@ -103,26 +104,6 @@ impl Desk<'_> {
             never = async { let _ended = connection.await; std::future::pending().await } => never,
         }
     }
-}
-
-fn trusting(ca: &PathBuf) -> Result<ClientConfig, FetchError> {
-    let unusable = |why: String| FetchError::Ca {
-        path: ca.clone(),
-        why,
-    };
-    let mut roots = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(ca).map_err(|error| unusable(error.to_string()))?;
-    for certificate in found {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots.add(certificate)?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("there is none in it".to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Fetches the key set again and again; returns at once where it lies in a file.

@@ -18,7 +18,7 @@ pub(crate) use syslog::Receiver;
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::identity::write_file;
+use crate::{identity::write_file, trusting::TrustingError};
 
 /// Where it is kept how far the receiver has the log: `<sequence>`, that of the next line.
 pub(crate) const POSITION: &str = "audit.exported";
@@ -36,19 +36,16 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum StartExportError {
     /// The receiver's CA cannot be read.
-    #[error("audit.export.ca: no certificate can be read from `{path}`: {why}")]
+    #[error("audit.export.ca: `{path}`: {why}")]
     Ca {
         /// The file.
         path: PathBuf,
         /// Why not.
-        why: String,
+        why: TrustingError,
     },
     /// The receiver has no name that a certificate could have.
     #[error("audit.export.address: `{0}` is not `HOST:PORT`")]
     Address(String),
-    /// TLS cannot be set up.
-    #[error("audit.export: TLS cannot be set up")]
-    Tls(#[from] rustls::Error),
 }
 
 /// A session did not end as it should. Its lines come again.

@@ -5,12 +5,9 @@
 //! authenticates and a broken connection cannot imitate, moves the position on. Price: a handshake for each session, and a
 //! receiver that does not answer gets the same lines again and again.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, split},
     net::TcpStream,
@@ -19,6 +16,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{SessionError, StartExportError};
+use crate::trusting::trusting;
 
 /// How long one session may take.
 pub(super) const SESSION_MAX: Duration = Duration::from_secs(60);
@@ -39,34 +37,18 @@ impl Receiver {
     /// # Errors
     /// The file has no certificate, or the address no name.
     pub(crate) fn new(address: &str, ca: &Path) -> Result<Self, StartExportError> {
-        let unreadable = |why: String| StartExportError::Ca {
+        let tls = trusting(ca).map_err(|why| StartExportError::Ca {
             path: ca.to_owned(),
             why,
-        };
-        let mut roots = RootCertStore::empty();
-        let found = CertificateDer::pem_file_iter(ca).map_err(|why| unreadable(why.to_string()))?;
-        for certificate in found {
-            let certificate = certificate.map_err(|why| unreadable(why.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|why| unreadable(why.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(unreadable("there is none in it".to_owned()));
-        }
+        })?;
         let unnamed = || StartExportError::Address(address.to_owned());
         let (host, _port) = address.rsplit_once(':').ok_or_else(unnamed)?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|_no_name| unnamed())?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         Ok(Self {
             address: address.to_owned(),
             name,
-            tls: Arc::new(config).into(),
+            tls,
         })
     }
 
