@@ -21,7 +21,7 @@ use crate::{
     error::CliError,
     exit::Exit,
     explain,
-    node::demo_digest,
+    node::{demo_digest, demo_imports},
 };
 
 /// The file of the key, beside the contexts.
@@ -134,12 +134,15 @@ async fn send(
     client.call(request).await
 }
 
-/// What a program imports that the node has, or that is inside it.
+/// What a program imports that is inside this binary, or that the node has.
 async fn imports_of(
     client: &Client,
     agent: &Address,
     program: &str,
 ) -> Result<Vec<String>, CliError> {
+    if let Some(known) = program.strip_prefix("demo:").and_then(demo_imports) {
+        return Ok(known.iter().map(|name| (*name).to_owned()).collect());
+    }
     let path = paths::fill(paths::PROGRAM, &[program]);
     let request = Request::get(path).query("tenant", agent.tenant.as_str());
     let program: Program = client.call(request).await?;

@@ -11,13 +11,13 @@ use std::{
 };
 
 pub use caxton_node::bench::{Figure, Part, Target};
-pub(crate) use caxton_node::demo_digest;
 pub use caxton_node::security;
 use caxton_node::{
     Ready,
     config::{self, ConfigError},
     store::{self, ExportError, OpenStoreError},
 };
+pub(crate) use caxton_node::{demo_digest, demo_imports};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -17,6 +17,8 @@ pub(crate) struct Demo {
     pub(crate) services: &'static [&'static str],
     /// Limits that it needs beyond the defaults.
     pub(crate) limits: &'static [(&'static str, u64)],
+    /// Interfaces that it imports. Who deploys it signs them without asking a node.
+    pub(crate) imports: &'static [&'static str],
     bytes: &'static [u8],
     compressed: bool,
 }
@@ -27,17 +29,30 @@ const MANIFEST: &str = include_str!("../../sandbox/demos/wasm/manifest.toml");
 const UNPACKED_MAX: u64 = 64 << 20;
 
 macro_rules! demo {
-    ($name:literal, $file:literal, $compressed:literal, $protocols:expr, $services:expr, $limits:expr) => {
+    ($name:literal, $file:literal, $compressed:literal, $imports:expr, $protocols:expr, $services:expr, $limits:expr) => {
         Demo {
             name: $name,
             protocols: $protocols,
             services: $services,
             limits: $limits,
+            imports: $imports,
             bytes: include_bytes!(concat!("../../sandbox/demos/wasm/", $file)),
             compressed: $compressed,
         }
     };
 }
+
+/// The world `agent`.
+const AGENT: &[&str] = &[
+    "caxton:agent/kv@0.1.0",
+    "caxton:agent/log@0.1.0",
+    "caxton:agent/messaging@0.1.0",
+    "caxton:agent/secrets@0.1.0",
+    "caxton:agent/tools@0.1.0",
+    "caxton:agent/types@0.1.0",
+];
+/// What the C compiler left of it: the program calls none of its functions.
+const TYPES: &[&str] = &["caxton:agent/types@0.1.0"];
 
 /// A dispatcher holds a whole text: 8 MiB of content, once in the message and once in its keys.
 const WHOLE_TEXT: &[(&str, u64)] = &[
@@ -63,14 +78,15 @@ const CONTRACTS: &[&str] = &["request", "contract-net"];
 
 /// All of them.
 pub(crate) static DEMOS: &[Demo] = &[
-    demo!("echo", "echo.wasm", false, &[], &[], &[]),
-    demo!("tally", "tally.wasm", false, &[], &[], &[]),
-    demo!("ping", "ping.wasm", false, &[], &[], &[]),
-    demo!("pong", "pong.wasm", false, &[], &["pong"], &[]),
+    demo!("echo", "echo.wasm", false, AGENT, &[], &[], &[]),
+    demo!("tally", "tally.wasm", false, AGENT, &[], &[], &[]),
+    demo!("ping", "ping.wasm", false, AGENT, &[], &[], &[]),
+    demo!("pong", "pong.wasm", false, AGENT, &[], &["pong"], &[]),
     demo!(
         "dispatcher",
         "dispatcher.wasm",
         false,
+        AGENT,
         CONTRACTS,
         &[],
         WHOLE_TEXT
@@ -79,6 +95,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         "counter-rust",
         "counter-rust.wasm",
         false,
+        AGENT,
         CONTRACTS,
         &["word-count"],
         ONE_CHUNK
@@ -87,6 +104,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         "counter-c",
         "counter-c.wasm",
         false,
+        TYPES,
         CONTRACTS,
         &["word-count"],
         ONE_CHUNK
@@ -95,6 +113,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         "counter-js",
         "counter-js.wasm.gz",
         true,
+        AGENT,
         CONTRACTS,
         &["word-count"],
         ONE_CHUNK
@@ -103,6 +122,7 @@ pub(crate) static DEMOS: &[Demo] = &[
         "counter-python",
         "counter-python.wasm.gz",
         true,
+        AGENT,
         CONTRACTS,
         &["word-count"],
         ONE_CHUNK

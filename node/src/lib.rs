@@ -52,6 +52,12 @@ pub fn demo_digest(name: &str) -> Option<[u8; 32]> {
     demos::Demo::find(name)?.digest().map(|digest| digest.0)
 }
 
+/// The interfaces that a program imports which is built in, by its name.
+#[must_use]
+pub fn demo_imports(name: &str) -> Option<&'static [&'static str]> {
+    Some(demos::Demo::find(name)?.imports)
+}
+
 pub use cluster::{joining::JoinClusterError, start::StartClusterError};
 pub use identity::IdentityError;
 pub use manage::openapi_json;
