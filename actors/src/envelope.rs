@@ -194,9 +194,9 @@ pub struct Envelope {
     /// What is promised of it.
     pub delivery: Delivery,
     /// The ids of the capability token it was let in with, first block to last; empty where none was needed.
-    pub tokens: Arc<[TokenId]>,
+    pub tokens: Vec<TokenId>,
     /// Agents whose authority it was let in with, where that is not the sender's own: who handed it on first comes first.
-    pub behalf: Arc<[Principal]>,
+    pub behalf: Vec<Principal>,
     /// The part of its authority that the sender hands on to the receiver: a token that the receiver's runtime holds.
     pub handed_on: Option<Arc<[u8]>>,
     /// The trace it is a step of.

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::{
     agent::RetryPolicy,
-    auth::{AuthActor, AuthArguments, AuthMessage},
+    auth::{AuthActor, AuthArguments, AuthMessage, PublishedTrust, TrustPublisher},
     ca::{CaActor, CaArguments, CaMessage, Certificates},
     gateway::{AdmissionLimits, Gateway, GatewayActor, GatewayMessage, GatewayParts, Routes},
     policy::{PolicyActor, PolicyMessage},
@@ -87,7 +87,7 @@ pub struct Tree {
     /// Agents and their versions.
     pub registry: Registry,
     /// The latest trust.
-    pub trust: watch::Receiver<Trust>,
+    pub trust: PublishedTrust,
     /// The latest health.
     pub health: watch::Receiver<Health>,
     /// Replaces policies.
@@ -105,8 +105,8 @@ impl Tree {
         parts: TreeParts,
         programs: impl FnOnce(&Gateway) -> Arc<dyn Programs>,
     ) -> Result<Self, StartError> {
-        let policies = watch::Sender::new(parts.trust.clone());
-        let trust = watch::Sender::new(parts.trust.clone());
+        let policies = TrustPublisher::new(parts.trust.clone());
+        let trust = TrustPublisher::new(parts.trust.clone());
         let health = watch::Sender::new(Health::default());
         let gateway_parts = GatewayParts {
             limits: parts.admission,
@@ -211,12 +211,12 @@ macro_rules! child {
     }};
 }
 
-fn policy_child(published: watch::Sender<Trust>) -> (ChildSpec, BoundedRef<PolicyMessage>) {
+fn policy_child(published: TrustPublisher) -> (ChildSpec, BoundedRef<PolicyMessage>) {
     let mailbox = mailbox();
     (child!("policy", mailbox, PolicyActor, published), mailbox)
 }
 
-fn auth_child(policies: watch::Receiver<Trust>, trust: watch::Sender<Trust>) -> ChildSpec {
+fn auth_child(policies: PublishedTrust, trust: TrustPublisher) -> ChildSpec {
     let mailbox: BoundedRef<AuthMessage> = mailbox();
     let arguments = AuthArguments {
         policies,

@@ -1,5 +1,7 @@
 //! The one door: [`Trust::authorize`] makes a [`Permit`], and only a permit delivers.
 
+mod ways;
+
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
     standing::Standing,
     verify::{TokenRefused, Verified},
 };
+use ways::Ways;
 
 /// All that a decision is made from. Published by `auth`, read by everyone else. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Trust {
     standing: Arc<Standing>,
     /// After this moment the copy is too old to be believed.
     fresh_until: Option<SystemTime>,
+    /// SECURITY: new with each trust, so that nothing outlives what it was decided under.
+    ways: Arc<Ways>,
 }
 
 /// What a policy may ask of a message.
@@ -45,7 +50,7 @@ pub struct Speech<'a> {
 impl Trust {
     /// Trust in `policies` and `standing`, to be believed until `fresh_until` (`None`: this node is its own source).
     #[must_use]
-    pub const fn new(
+    pub fn new(
         policies: Arc<dyn Policies>,
         standing: Arc<Standing>,
         fresh_until: Option<SystemTime>,
@@ -54,6 +59,7 @@ impl Trust {
             policies,
             standing,
             fresh_until,
+            ways: Arc::new(Ways::new()),
         }
     }
 
@@ -176,6 +182,9 @@ impl Trust {
         if let Some(reason) = self.is_stale(now) {
             return Err(Refusal::Standing(reason));
         }
+        if let Some(rule) = self.ways.get(principal, right) {
+            return Ok(rule);
+        }
         let mut request = PolicyRequest::of(principal, right, now).ok_or(Refusal::NoRule)?;
         request.principal = self.standing.principal(principal);
         if let Some(reason) = self.standing.refuses(&request.principal.id) {
@@ -189,10 +198,13 @@ impl Trust {
             };
         }
         let rule = ruled(self.policies.decide(&request))?;
-        match self.standing.refuses_right(right) {
-            Some(reason) => Err(Refusal::Standing(reason)),
-            None => Ok(rule),
+        if let Some(reason) = self.standing.refuses_right(right) {
+            return Err(Refusal::Standing(reason));
         }
+        if !self.policies.looks_at_context(&request) {
+            self.ways.put(principal, right, &rule);
+        }
+        Ok(rule)
     }
 
     /// Decides again about a message that was let in before, on what stands now: policies, who is who, and that none of

@@ -35,6 +35,7 @@ mod manifest_cast;
 pub mod moment;
 mod narrow;
 pub mod present;
+pub mod recent;
 pub mod request;
 pub mod right;
 pub mod scope;
@@ -68,6 +69,7 @@ pub use manifest::{
 pub use moment::Moment;
 pub use narrow::{ChainError, LIFETIME_SECONDS_MAX, Widening};
 pub use present::{Context, Presentation, PresentationError};
+pub use recent::Recent;
 pub use request::{
     Destination, Device, Policies, PolicyAction, PolicyContext, PolicyPrincipal, PolicyRequest,
     PolicyResource, PrincipalFacts, PrincipalId, ResourceId, Role, RuleName, Ruling,

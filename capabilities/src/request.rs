@@ -24,6 +24,12 @@ pub trait Policies: fmt::Debug + Send + Sync {
 
     /// Decides. What cannot be decided is denied: an implementer MUST NOT permit on a failure.
     fn decide(&self, request: &PolicyRequest) -> Ruling;
+
+    /// Whether the answer may be another under another [`PolicyContext`]. An implementer MUST NOT deny it where it may.
+    fn looks_at_context(&self, request: &PolicyRequest) -> bool {
+        let _any = request;
+        true
+    }
 }
 
 /// One question.

@@ -161,8 +161,8 @@ fn message(number: u128, agents: u128) -> (AgentId, Arc<Envelope>) {
         content_type: "application/json".into(),
         content: vec![b'x'; CONTENT_BYTES].into(),
         delivery: Delivery::AtLeastOnce,
-        tokens: Arc::default(),
-        behalf: Arc::default(),
+        tokens: Vec::new(),
+        behalf: Vec::new(),
         handed_on: None,
         trace: TraceParent {
             trace: TraceId::from_u128(number + 1).unwrap(),

@@ -15,6 +15,7 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{
     alarm::Alarm,
     core::{Core, Job, Overtaken, RetryPolicy, Verdict},
+    held::held,
     message::AgentMessage,
 };
 use crate::{
@@ -306,7 +307,9 @@ impl AgentState {
             result,
             usage,
         } = loop {
-            self.released(&job).await;
+            if !self.released(&job).await {
+                return self.leave(job).await;
+            }
             if let Err(reason) = self.is_still_permitted(&job) {
                 let act = Performative::Refuse;
                 return self.refuse(job, act, "revoked", &reason).await;
@@ -327,12 +330,12 @@ impl AgentState {
                 attempt: job.attempts + 1,
             };
             self.arguments.gateway.record(&job.envelope, started);
-            let held = self.held();
+            let number = self.version.number;
             // SECURITY: what is held ends in the middle of a message, not after it.
             tokio::select! {
                 biased;
                 delivered = instance.deliver(Arc::clone(&job.envelope)) => break delivered,
-                () = held => {}
+                () = held(&self.arguments, number) => {}
             }
         };
         self.instance = instance;

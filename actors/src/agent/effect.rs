@@ -151,6 +151,18 @@ impl AgentState {
         self.end(&job, Mark::Done(job.envelope.id)).await
     }
 
+    /// Leaves what an agent that ends has not begun: the ledger has what is durable, of the rest its sender hears.
+    pub(super) async fn leave(&mut self, job: Job) -> Result<(), ActorProcessingErr> {
+        if job.sequence.is_some() {
+            return Ok(());
+        }
+        let (act, reason) = (
+            Performative::Refuse,
+            "the agent was stopped before it began",
+        );
+        self.refuse(job, act, "stopped", reason).await
+    }
+
     async fn bury(&mut self, job: &Job, fault: &Fault) -> Result<(), ActorProcessingErr> {
         let letter = DeadLetter {
             envelope: Arc::clone(&job.envelope),

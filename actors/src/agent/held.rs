@@ -6,32 +6,36 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use caxton_capabilities::{Quota, Trust};
 use tokio::time::Instant;
 
-use super::{actor::AgentState, core::Job};
-use crate::{envelope::Step, ports::Fault};
+use super::{
+    actor::{AgentArguments, AgentState},
+    core::Job,
+};
+use crate::{
+    envelope::Step,
+    ports::{Desired, Fault},
+};
 
 impl AgentState {
     /// Why its program does not run now; none where it may.
     pub(super) fn is_held(&self) -> Option<&'static str> {
         let parts = self.arguments.gateway.parts();
-        let trust = parts.trust.borrow();
+        let trust = parts.trust.now();
         let address = &self.arguments.port.address;
         trust.standing().stops(address, self.version.number)
     }
 
-    /// Returns when its program may run, and at once where it may.
+    /// Returns when its program may run, and at once where it may; `false` where it is to end before that.
     ///
     /// # Cancel safety
     /// It only waits.
-    pub(super) async fn released(&mut self, job: &Job) {
-        let mut trust = self.arguments.gateway.parts().trust.clone();
-        let mut told = false;
+    pub(super) async fn released(&mut self, job: &Job) -> bool {
+        let (mut trust, mut told) = (None, false);
         loop {
-            trust.mark_unchanged();
             self.adopt();
             let Some(reason) = self.is_held() else {
                 match self.owes() {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    None => return,
+                    None => return true,
                 }
                 continue;
             };
@@ -47,9 +51,17 @@ impl AgentState {
                 self.arguments.gateway.record(&job.envelope, step);
             }
             let port = Arc::clone(&self.arguments.port);
+            // Nobody waits for what does not move. What is durable is with the ledger for the next incarnation.
+            if port.desired() == Desired::Stopped || self.arguments.gateway.is_draining() {
+                return false;
+            }
+            let published = &self.arguments.gateway.parts().trust;
+            // It has not seen what we saw, so the first wait may end at once, and none too late.
+            let trust = trust.get_or_insert_with(|| published.clone());
             tokio::select! {
                 _ = trust.changed() => {}
-                () = port.handed.notified() => {}
+                () = port.told.notified() => {}
+                () = self.arguments.gateway.drained() => {}
             }
         }
     }
@@ -57,7 +69,7 @@ impl AgentState {
     fn quota(&self) -> Quota {
         let parts = self.arguments.gateway.parts();
         let tenant = &self.arguments.port.address.tenant;
-        parts.trust.borrow().standing().quota(tenant)
+        parts.trust.now().standing().quota(tenant)
     }
 
     /// How long its tenant's programs wait for processor time that they have used already.
@@ -110,23 +122,6 @@ impl AgentState {
         }
     }
 
-    /// Returns when its program must not run any more.
-    ///
-    /// # Cancel safety
-    /// It only waits.
-    pub(super) fn held(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut trust = self.arguments.gateway.parts().trust.clone();
-        let address = self.arguments.port.address.clone();
-        let number = self.version.number;
-        async move {
-            let stops = |trust: &Trust| trust.standing().stops(&address, number).is_some();
-            // The sender lives as long as the node: without it nothing is held any more than it was.
-            if trust.wait_for(stops).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
     /// Whether what waited may still be handled: the sender's authority may have been taken back meanwhile.
     pub(super) fn is_still_permitted(&self, job: &Job) -> Result<(), String> {
         let gateway = &self.arguments.gateway;
@@ -135,5 +130,19 @@ impl AgentState {
         }
         let permitted = gateway.still_permits(&job.envelope);
         permitted.map_err(|denied| denied.to_string())
+    }
+}
+
+/// Returns when version `number` of the program must not run any more.
+///
+/// # Cancel safety
+/// It only waits.
+pub(super) async fn held(arguments: &AgentArguments, number: u64) {
+    let mut trust = arguments.gateway.parts().trust.clone();
+    let address = &arguments.port.address;
+    let stops = |trust: &Trust| trust.standing().stops(address, number).is_some();
+    // The publisher lives as long as the node: without it nothing is held any more than it was.
+    if trust.wait_for(stops).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -34,8 +34,8 @@ pub(crate) async fn trial(
         content_type: HEALTH_CONTENT_TYPE.into(),
         content: Arc::from(b"{}".as_slice()),
         delivery: Delivery::AtMostOnce,
-        tokens: Arc::default(),
-        behalf: Arc::default(),
+        tokens: Vec::new(),
+        behalf: Vec::new(),
         handed_on: None,
         trace: TraceParent {
             trace: ids.trace(),

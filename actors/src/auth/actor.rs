@@ -2,9 +2,12 @@
 
 use caxton_capabilities::Trust;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 
-use super::core::Core;
+use super::{
+    core::Core,
+    published::{PublishedTrust, TrustPublisher},
+};
 use crate::supervision::{Admitted, BoundedRef};
 
 /// What the auth actor is told.
@@ -18,9 +21,9 @@ pub enum AuthMessage {
 #[derive(Clone, Debug)]
 pub struct AuthArguments {
     /// What `policy` publishes.
-    pub policies: watch::Receiver<Trust>,
+    pub policies: PublishedTrust,
     /// Where trust is published.
-    pub trust: watch::Sender<Trust>,
+    pub trust: TrustPublisher,
     /// Its own mailbox.
     pub mailbox: BoundedRef<AuthMessage>,
 }
@@ -33,7 +36,7 @@ pub struct AuthActor;
 #[derive(Debug)]
 pub struct AuthState {
     core: Core,
-    trust: watch::Sender<Trust>,
+    trust: TrustPublisher,
     follower: JoinHandle<()>,
 }
 
@@ -57,11 +60,13 @@ impl Actor for AuthActor {
             mailbox,
         }: AuthArguments,
     ) -> Result<AuthState, ActorProcessingErr> {
-        let core = Core::new(policies.borrow_and_update().clone());
-        trust.send_replace(core.trust());
+        policies.mark_seen();
+        let core = Core::new(Trust::clone(&policies.now()));
+        trust.publish(core.trust());
         let follow = async move {
             while policies.changed().await.is_ok() {
-                let set = policies.borrow_and_update().clone();
+                policies.mark_seen();
+                let set = Trust::clone(&policies.now());
                 let _gone = mailbox.admit().await.send(AuthMessage::Published(set));
             }
         };
@@ -85,7 +90,7 @@ impl Actor for AuthActor {
     ) -> Result<(), ActorProcessingErr> {
         let (AuthMessage::Published(published), _place) = message.into_parts();
         if let Some(trust) = state.core.fold(published) {
-            state.trust.send_replace(trust);
+            state.trust.publish(trust);
         }
         Ok(())
     }

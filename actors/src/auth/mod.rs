@@ -2,5 +2,7 @@
 
 mod actor;
 mod core;
+mod published;
 
 pub use actor::{AuthActor, AuthArguments, AuthMessage};
+pub use published::{Ended, PublishedTrust, TrustPublisher};

@@ -51,8 +51,8 @@ impl Gateway {
                 .into_bytes()
                 .into(),
             delivery: Delivery::AtMostOnce,
-            tokens: Arc::default(),
-            behalf: Arc::default(),
+            tokens: Vec::new(),
+            behalf: Vec::new(),
             handed_on: None,
             trace: TraceParent {
                 trace: asked.trace.trace,
@@ -120,8 +120,8 @@ impl Gateway {
                 .into_bytes()
                 .into(),
             delivery: Delivery::AtMostOnce,
-            tokens: Arc::default(),
-            behalf: Arc::default(),
+            tokens: Vec::new(),
+            behalf: Vec::new(),
             handed_on: None,
             trace: TraceParent {
                 trace: overdue.awaited.trace,

@@ -19,7 +19,7 @@ impl Gateway {
     /// It has none, or it does not count.
     pub fn own(&self, agent: &Address) -> Result<Verified, Refusal> {
         let port = self.0.routes.get(agent).ok_or(Refusal::NoToken)?;
-        let trust = self.0.parts.trust.borrow();
+        let trust = self.0.parts.trust.now();
         let own = port.tokens(trust.standing(), &*self.0.parts.authority, self.now())?;
         Ok(own.held.clone())
     }
@@ -103,8 +103,8 @@ impl Gateway {
         Ok(held.extended(&key, next, &trust.standing().revoked, self.moment()?)?)
     }
 
-    fn trust(&self) -> Trust {
-        self.0.parts.trust.borrow().clone()
+    fn trust(&self) -> Arc<Trust> {
+        self.0.parts.trust.latest()
     }
 
     fn moment(&self) -> Result<Moment, Refusal> {

@@ -55,7 +55,7 @@ impl Prepared {
 
 impl Gateway {
     pub(super) fn prepare_order(&self, order: Order) -> Result<Prepared, Refusal> {
-        if *self.0.draining.borrow() {
+        if self.is_draining() {
             return Err(Refusal::Draining);
         }
         let ids = &self.0.parts.ids;
@@ -72,8 +72,8 @@ impl Gateway {
             content_type: order.content_type,
             content: order.content,
             delivery: order.delivery,
-            tokens: Arc::default(),
-            behalf: Arc::default(),
+            tokens: Vec::new(),
+            behalf: Vec::new(),
             handed_on: None,
             trace: TraceParent {
                 trace: order.trace.unwrap_or_else(|| ids.trace()),
@@ -113,7 +113,7 @@ impl Gateway {
     }
 
     /// The ids of all tokens of which none may be taken back while it waits: who acts for another stands on its own, too.
-    fn stands_on(&self, envelope: &Envelope, allowed: &Allowed) -> Arc<[TokenId]> {
+    fn stands_on(&self, envelope: &Envelope, allowed: &Allowed) -> Vec<TokenId> {
         let own = match &envelope.sender {
             Principal::Agent(address) if !envelope.behalf.is_empty() => self.own(address).ok(),
             _ => None,
@@ -166,7 +166,7 @@ impl Gateway {
             .0
             .parts
             .trust
-            .borrow()
+            .now()
             .standing()
             .quota(&port.address.tenant);
         if let Some(most) = quota.in_flight_bytes {
@@ -356,8 +356,8 @@ impl Gateway {
             content_type: draft.content_type,
             content: draft.content,
             delivery: draft.delivery.unwrap_or(cause.delivery),
-            tokens: Arc::default(),
-            behalf: Arc::default(),
+            tokens: Vec::new(),
+            behalf: Vec::new(),
             handed_on: draft.authority.handed_on,
             trace: TraceParent {
                 trace: cause.trace.trace,

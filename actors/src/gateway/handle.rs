@@ -6,9 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use caxton_capabilities::{
-    Denied, MessageId, Permit, Principal, Right, TokenCache, TraceId, Trust,
-};
+use caxton_capabilities::{Denied, MessageId, Permit, Principal, Right, TokenCache, TraceId};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -25,6 +23,7 @@ use super::{
     waiting::{Ticket, Waiting},
 };
 use crate::{
+    auth::PublishedTrust,
     envelope::{Envelope, Hop, Step},
     ports::{Authority, Clock, Denials, Hops, Ids, Ledger},
     rates::Rates,
@@ -39,7 +38,7 @@ pub struct GatewayParts {
     /// Bounds.
     pub limits: AdmissionLimits,
     /// Who may what: the latest copy that `auth` published.
-    pub trust: watch::Receiver<Trust>,
+    pub trust: PublishedTrust,
     /// The durable ledger.
     pub ledger: Arc<dyn Ledger>,
     /// Makes ids.
@@ -130,7 +129,7 @@ impl Gateway {
     /// Decides about a message, on what stands now.
     pub(super) fn route(&self, passage: &Passage<'_>) -> Result<(Permit, Route), NoRoute> {
         let parts = &self.0.parts;
-        let trust = parts.trust.borrow();
+        let trust = parts.trust.now();
         let by = By {
             trust: &trust,
             authority: &*parts.authority,
@@ -142,7 +141,7 @@ impl Gateway {
     /// Whether what was accepted under an older state of trust would be let in now: nothing of what it stands on was
     /// taken back. The sender may be gone; its token is known by its ids.
     pub(crate) fn still_permits(&self, envelope: &Envelope) -> Result<(), Denied> {
-        let trust = self.0.parts.trust.borrow();
+        let trust = self.0.parts.trust.now();
         let right = Right::send(&envelope.receiver);
         let said = Passage::of(envelope).said();
         let stands_on = (said, &*envelope.tokens, &*envelope.behalf);
@@ -173,7 +172,7 @@ impl Gateway {
 
     /// The epoch of the trust that decisions are made from now.
     pub(crate) fn epoch(&self) -> u64 {
-        self.0.parts.trust.borrow().epoch()
+        self.0.parts.trust.now().epoch()
     }
 
     pub(crate) fn parts(&self) -> &GatewayParts {
@@ -196,6 +195,20 @@ impl Gateway {
     /// Lets nothing more in from the edge; what agents send to each other goes on.
     pub fn drain(&self) {
         self.0.draining.send_replace(true);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.0.draining.borrow()
+    }
+
+    /// Returns when it drains.
+    ///
+    /// # Cancel safety
+    /// It only waits.
+    pub(crate) async fn drained(&self) {
+        let mut draining = self.0.draining.subscribe();
+        // The sender is this gateway's own.
+        let _drains = draining.wait_for(|on| *on).await;
     }
 
     /// Returns when nothing is being made durable.

@@ -101,8 +101,8 @@ pub struct AgentPort {
     pub(crate) budget: TenantBudget,
     /// Durable messages were accepted that did not reach the actor: it is to read them from the ledger.
     pub(crate) behind: AtomicBool,
-    /// A version was handed over.
-    pub(crate) handed: Notify,
+    /// A version was handed over, or it is to stop.
+    pub(crate) told: Notify,
     desired: AtomicBool,
     version: ArcSwap<Version>,
     accepts: ArcSwap<Terms>,
@@ -136,7 +136,7 @@ impl AgentPort {
             mailbox,
             budget,
             behind: AtomicBool::new(false),
-            handed: Notify::new(),
+            told: Notify::new(),
             desired: AtomicBool::new(false),
             accepts: ArcSwap::from_pointee(Terms::of(&version.accepts)),
             tokens: ArcSwapOption::empty(),
@@ -217,6 +217,7 @@ impl AgentPort {
     pub(crate) fn set_desired(&self, desired: Desired) {
         self.desired
             .store(desired == Desired::Running, Ordering::Release);
+        self.told.notify_one();
     }
 
     /// Makes `handover` the version for the next message.
@@ -225,7 +226,7 @@ impl AgentPort {
         self.accepts.store(Arc::new(Terms::of(&version.accepts)));
         self.version.store(Arc::clone(version));
         *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
-        self.handed.notify_one();
+        self.told.notify_one();
     }
 
     pub(crate) fn take_handover(&self) -> Option<Handover> {

@@ -2,10 +2,9 @@
 
 use caxton_capabilities::Trust;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::watch;
 
 use super::core::Core;
-use crate::supervision::Admitted;
+use crate::{auth::TrustPublisher, supervision::Admitted};
 
 /// What the policy actor is told.
 #[derive(Debug)]
@@ -20,15 +19,15 @@ pub struct PolicyActor;
 
 impl Actor for PolicyActor {
     type Msg = Admitted<PolicyMessage>;
-    type State = (PolicyCore, watch::Sender<Trust>);
-    type Arguments = watch::Sender<Trust>;
+    type State = (PolicyCore, TrustPublisher);
+    type Arguments = TrustPublisher;
 
     async fn pre_start(
         &self,
         _myself: ActorRef<Self::Msg>,
         published: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let current = published.borrow().clone();
+        let current = Trust::clone(&published.subscribe().now());
         Ok((PolicyCore(Core::new(current)), published))
     }
 
@@ -43,7 +42,7 @@ impl Actor for PolicyActor {
         match core.0.replace(trust) {
             Some(trust) => {
                 tracing::info!(epoch, "policies and standing replaced");
-                published.send_replace(trust);
+                published.publish(trust);
             }
             None => tracing::debug!(epoch, "an older state of policies came late"),
         }

@@ -179,13 +179,7 @@ impl RegistryState {
     /// Whether the tenant's quota has room for the agent as it is to be, beside its others and those on their way.
     fn has_room(&self, wanted: &AgentRecord) -> Result<(), RegistryError> {
         let (hands, tenant) = (&self.arguments.hands, &wanted.address.tenant);
-        let quota = hands
-            .gateway
-            .parts()
-            .trust
-            .borrow()
-            .standing()
-            .quota(tenant);
+        let quota = hands.gateway.parts().trust.now().standing().quota(tenant);
         if quota.agents.or(quota.memory_bytes).is_none() {
             return Ok(());
         }

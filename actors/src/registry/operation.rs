@@ -122,7 +122,7 @@ impl Hands {
         record: &mut AgentRecord,
         version: Arc<Version>,
     ) -> Result<Arc<Version>, RegistryError> {
-        let trust = self.gateway.parts().trust.borrow().clone();
+        let trust = self.gateway.parts().trust.now();
         if let Some(reason) = trust.standing().stops(&record.address, version.number) {
             return Err(RegistryError::Stopped(reason));
         }

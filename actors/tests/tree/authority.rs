@@ -8,13 +8,11 @@ use std::{
 use caxton_actors::{
     envelope::{Delivery, Envelope, Performative, Step},
     gateway::Gateway,
-    policy::PolicyMessage,
     ports::{Accepts, Authorship, Desired, Draft, Ids as _, Ledger as _, Reaction},
     registry::Deployment,
 };
 use caxton_capabilities::{
-    Address, Caveats, Narrowing, Principal, Refusal, Revoked, Rights, Standing, Token, Trust,
-    Verified,
+    Address, Caveats, Narrowing, Principal, Refusal, Revoked, Rights, Token, Verified,
 };
 
 use crate::stage::{Stage, World, draft};
@@ -180,19 +178,10 @@ fn chain(steps: &[Step]) -> Vec<String> {
 async fn take_back(stage: &Stage, agent: &str) {
     let record = stage.tree.registry.get(address(agent)).await.unwrap();
     let token = Token::from_bytes(&record.current_version().unwrap().token).unwrap();
-    let before = stage.tree.trust.borrow().clone();
-    let standing = Standing {
-        epoch: before.epoch() + 1,
-        revoked: Revoked::try_new(2, token.ids().last().copied(), []).unwrap(),
-        ..Standing::clone(before.standing())
-    };
-    let next = Trust::new(Arc::clone(before.policies()), Arc::new(standing), None);
-    let place = stage.tree.policy.admit().await;
-    let _sent = place.send(PolicyMessage::Replace(next.clone()));
-    let mut now = stage.tree.trust.clone();
-    now.wait_for(|trust| trust.epoch() == next.epoch())
-        .await
-        .unwrap();
+    let revoked = Revoked::try_new(2, token.ids().last().copied(), []).unwrap();
+    stage
+        .change_standing(|standing| standing.revoked = revoked)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

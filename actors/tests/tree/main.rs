@@ -3,6 +3,7 @@
 
 mod authority;
 mod denied;
+mod held;
 mod ledger;
 mod registry;
 mod reply_by;

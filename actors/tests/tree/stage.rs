@@ -14,6 +14,7 @@ use caxton_actors::{
     ca::{Certificates, Renewal},
     envelope::{Delivery, Envelope, Hop, Performative, Protocol},
     gateway::{AdmissionLimits, Order},
+    policy::PolicyMessage,
     ports::{
         Accepts, Authority, Authorship, Clock, Delivered, Denials, Digest, Draft, Fault, Hops, Ids,
         Instance, Programs, Reaction, StartOrder, Usage, Version, unix_ms,
@@ -307,6 +308,23 @@ impl Stage {
             manifest: vec![],
             if_version: None,
         }
+    }
+
+    /// Has something else known of everybody, and returns when it counts.
+    pub(crate) async fn change_standing(&self, change: impl FnOnce(&mut Standing)) {
+        let mut published = self.tree.trust.clone();
+        let before = published.latest();
+        let mut standing = Standing::clone(before.standing());
+        standing.epoch += 1;
+        change(&mut standing);
+        let next = Trust::new(Arc::clone(before.policies()), Arc::new(standing), None);
+        let epoch = next.epoch();
+        let place = self.tree.policy.admit().await;
+        let _sent = place.send(PolicyMessage::Replace(next));
+        published
+            .wait_for(|trust| trust.epoch() == epoch)
+            .await
+            .unwrap();
     }
 
     /// Says who plays `name` from the next instance on.

@@ -64,6 +64,11 @@ impl Policies for Engine {
         self.cache.put(key, ruling.clone());
         ruling
     }
+
+    fn looks_at_context(&self, request: &PolicyRequest) -> bool {
+        let slice = self.slice(request);
+        slice.is_none_or(|slice| !slice.sight.reads.is_empty())
+    }
 }
 
 /// What one policy said.
@@ -115,7 +120,7 @@ impl Engine {
             slices,
             zones,
             schema,
-            cache: Cache::default(),
+            cache: Cache::new(),
             authorizer: Authorizer::new(),
             whole: OnceLock::new(),
         }

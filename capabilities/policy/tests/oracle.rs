@@ -16,6 +16,7 @@ fn slices_and_cache_decide_as_cedar_does_over_the_whole_set() {
         ("permitted", seen.permits),
         ("forbidden", seen.forbidden),
         ("failed", seen.undecided),
+        ("asked elsewhere", seen.elsewhere),
     ] {
         assert!(count > seen.requests / 200, "only {count} were {what}");
     }

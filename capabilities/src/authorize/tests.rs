@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use super::*;
 use crate::{
@@ -26,6 +30,35 @@ impl Policies for Sending {
             }
             _ => Ruling::Forbidden(["rules/secret".into()].into()),
         }
+    }
+
+    fn looks_at_context(&self, _request: &PolicyRequest) -> bool {
+        false
+    }
+}
+
+/// Permits an agent whatever it is asked, and counts. What is said to it counts or does not.
+#[derive(Debug, Default)]
+struct Counting {
+    asked: AtomicUsize,
+    looks: bool,
+}
+
+impl Policies for Counting {
+    fn epoch(&self) -> u64 {
+        1
+    }
+
+    fn decide(&self, request: &PolicyRequest) -> Ruling {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match request.principal.id {
+            PrincipalId::Agent(_) => Ruling::Permit(["rules/one".into()].into()),
+            _ => Ruling::NoRule,
+        }
+    }
+
+    fn looks_at_context(&self, _request: &PolicyRequest) -> bool {
+        self.looks
     }
 }
 
@@ -86,6 +119,40 @@ fn stale_trust_denies_what_it_permitted() {
     let later = until + Duration::from_secs(1);
     let denied = trust.authorize(&owner, right(), None, later).unwrap_err();
     assert!(denied.to_string().contains("out of date"), "{denied}");
+}
+
+/// How often policies that look at circumstances, or do not, are asked for these messages under one trust.
+fn asked(looks: bool, ways: &[(&str, &str)]) -> usize {
+    let counting = Arc::new(Counting {
+        looks,
+        ..Counting::default()
+    });
+    let policies = Arc::clone(&counting) as Arc<dyn Policies>;
+    let standing = Arc::new(Standing::new(issuers()));
+    let trust = Trust::new(policies, standing, None);
+    for (sender, to) in ways {
+        let expected = match sender.starts_with("operator:") {
+            true => "no rule permits it",
+            false => "rules/one",
+        };
+        assert_eq!(sends(&trust, sender, to, no_token()), expected);
+    }
+    counting.asked.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_rests_on_no_circumstances_is_asked_once_for_each_way_and_a_denial_always() {
+    let ways = [
+        ("acme/one", "operator:ann"),
+        ("acme/one", "operator:ann"),
+        ("acme/two", "operator:ann"),
+        ("acme/one", "operator:bob"),
+        ("acme/one", "operator:ann"),
+    ];
+    assert_eq!(asked(false, &ways), 3);
+    assert_eq!(asked(true, &ways), 5);
+    let denied = [("operator:ann", "acme/one"); 3];
+    assert_eq!(asked(false, &denied), 3);
 }
 
 #[test]

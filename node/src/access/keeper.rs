@@ -11,6 +11,7 @@ use std::{
 };
 
 use caxton_actors::{
+    auth::PublishedTrust,
     policy::PolicyMessage,
     ports::{LedgerError, unix_ms},
     supervision::BoundedRef,
@@ -140,7 +141,7 @@ pub(crate) struct Keeper {
     /// The epoch by which this node decides, for those who wait for it.
     epoch: watch::Sender<u64>,
     /// The way to what decides. Not the whole tree: its programs hold this keeper.
-    deciding: OnceLock<(BoundedRef<PolicyMessage>, watch::Receiver<Trust>)>,
+    deciding: OnceLock<(BoundedRef<PolicyMessage>, PublishedTrust)>,
 }
 
 impl fmt::Debug for Keeper {

@@ -35,6 +35,10 @@ impl Policies for Unasked {
     fn decide(&self, _request: &PolicyRequest) -> Ruling {
         Ruling::Permit(Arc::clone(&self.0))
     }
+
+    fn looks_at_context(&self, _request: &PolicyRequest) -> bool {
+        false
+    }
 }
 
 pub(super) async fn measure(rig: &Rig, time: Duration) -> Result<Vec<Figure>, BenchError> {
@@ -100,7 +104,7 @@ async fn with_and_without(
     name: &str,
 ) -> Result<Figure, BenchError> {
     let (client, content) = (rig.client(), content(200));
-    let asked = Arc::clone(rig.node().app.tree.trust.borrow().policies());
+    let asked = Arc::clone(rig.node().app.tree.trust.now().policies());
     let rules: Arc<[RuleName]> = [RuleName::from("unasked")].into();
     let unasked: Arc<dyn Policies> = Arc::new(Unasked(rules));
     let (mut with, mut without) = (Times::default(), Times::default());
@@ -123,7 +127,7 @@ async fn with_and_without(
 async fn replace(rig: &Rig, policies: &Arc<dyn Policies>) {
     let tree = &rig.node().app.tree;
     let mut now = tree.trust.clone();
-    let before = now.borrow_and_update().clone();
+    let before = now.latest();
     let mut standing = (**before.standing()).clone();
     standing.epoch += 1;
     let epoch = standing.epoch;

@@ -245,7 +245,7 @@ pub(super) fn suggestion(node: &Permitted<'_>, address: &Address) -> Option<Addr
     let names: Vec<&str> = same.map(|at| at.agent.as_str()).collect();
     let close = nearest(address.agent.as_str(), names.into_iter())?;
     let close = Address::new(address.tenant.clone(), close.parse().ok()?);
-    let trust = node.tree.trust.borrow();
+    let trust = node.tree.trust.now();
     let now = node.environment.now();
     let request = PolicyRequest {
         principal: trust.standing().principal(node.principal()),

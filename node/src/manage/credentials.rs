@@ -166,7 +166,7 @@ impl Credentials {
             (known, short("key", &digest), basis, Method::ApiKey)
         };
         // SECURITY: policies would refuse them too, where they are asked; this is before everything.
-        let trust = self.app.tree.trust.borrow().clone();
+        let trust = self.app.tree.trust.now();
         if trust.standing().revoked_operators.contains(&known.operator) {
             return Err("the operator was revoked".into());
         }

@@ -164,7 +164,7 @@ impl Plane {
         if !caller.known.scopes.cover(wish.action, &wish.resource) {
             return Err(Refusal::Scope);
         }
-        let trust = self.app.tree.trust.borrow().clone();
+        let trust = self.app.tree.trust.now();
         let now = self.now();
         let context = PolicyContext {
             address: caller.stranger.address,
@@ -219,7 +219,7 @@ impl Plane {
 
     /// Whether an operator may do it, whatever they would show.
     pub(super) fn operator_may(&self, operator: &Name, wish: &Wish) -> bool {
-        let trust = self.app.tree.trust.borrow().clone();
+        let trust = self.app.tree.trust.now();
         let now = self.now();
         let principal = Principal::Operator(operator.clone());
         let request = PolicyRequest {

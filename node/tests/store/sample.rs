@@ -58,8 +58,8 @@ pub(crate) fn message(number: u128) -> Arc<Envelope> {
         content_type: "text/plain".into(),
         content: number.to_be_bytes().as_slice().into(),
         delivery: Delivery::AtLeastOnce,
-        tokens: Arc::default(),
-        behalf: Arc::default(),
+        tokens: Vec::new(),
+        behalf: Vec::new(),
         handed_on: None,
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),

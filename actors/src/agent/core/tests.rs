@@ -20,8 +20,8 @@ fn job(sequence: Option<u64>, conversation: u128) -> Job {
         content_type: "text/plain".into(),
         content: Arc::from([]),
         delivery: Delivery::AtLeastOnce,
-        tokens: Arc::default(),
-        behalf: Arc::default(),
+        tokens: Vec::new(),
+        behalf: Vec::new(),
         handed_on: None,
         trace: TraceParent {
             trace: TraceId::from_u128(1).unwrap(),

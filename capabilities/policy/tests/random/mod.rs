@@ -284,6 +284,8 @@ pub(crate) struct Seen {
     pub(crate) permits: u64,
     pub(crate) forbidden: u64,
     pub(crate) undecided: u64,
+    /// Asked again under other circumstances, which no policy was to look at.
+    pub(crate) elsewhere: u64,
     pub(crate) differences: u64,
 }
 
@@ -302,6 +304,20 @@ pub(crate) fn compare(seed: u64, sets: usize, rules: usize, requests: usize) -> 
                 if !same(&told, &expected, &asked) {
                     seen.differences += 1;
                     eprintln!("seed {seed}: {told:?} instead of {expected:?}\n{asked:#?}");
+                }
+            }
+            if !engine.looks_at_context(&asked) {
+                let elsewhere = PolicyRequest {
+                    context: context(&mut chance),
+                    ..asked.clone()
+                };
+                let told = engine.decide_by_cedar_alone(&elsewhere);
+                seen.elsewhere += 1;
+                if !same(&expected, &told, &elsewhere) && !same(&told, &expected, &asked) {
+                    seen.differences += 1;
+                    eprintln!(
+                        "seed {seed}: elsewhere {told:?} instead of {expected:?}\n{asked:#?}"
+                    );
                 }
             }
             seen.requests += 1;

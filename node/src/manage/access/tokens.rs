@@ -27,7 +27,7 @@ pub(in crate::manage) async fn list_tokens(
     let limit = limit(asked.limit)?;
     let after = asked.cursor.unwrap_or_default();
     let node = plane.seen(&caller);
-    let trust = node.tree.trust.borrow().clone();
+    let trust = node.tree.trust.latest();
     let mut ports = node.tree.gateway.routes().all();
     ports.sort_by(|one, other| one.address.cmp(&other.address));
     let mut found = Vec::new();
