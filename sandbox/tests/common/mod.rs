@@ -188,9 +188,14 @@ pub fn guest(items: &str, body: &str) -> Vec<u8> {
 }
 
 pub fn guest_with(memory: &str, items: &str, body: &str) -> Vec<u8> {
-    with_type(
+    guest_of("agent", "", memory, items, body)
+}
+
+/// A program as [`guest`] makes it, of a world of the contract, with more imports.
+pub fn guest_of(world: &str, imports: &str, memory: &str, items: &str, body: &str) -> Vec<u8> {
+    with_world(
         &format!(
-            r#"(module {IMPORTS} {memory}
+            r#"(module {IMPORTS} {imports} {memory}
             (global $heap (mut i32) (i32.const 65536))
             (data (i32.const 32) "\01\00\00\00\03")
             (data (i32.const 52) "\00\04\00\00\01\00\00\00")
@@ -213,15 +218,20 @@ pub fn guest_with(memory: &str, items: &str, body: &str) -> Vec<u8> {
             (func (export "{HANDLE}") (param $m i32) (result i32) (local $i i32) {body}))"#
         ),
         include_str!("../../wit/agent.wit"),
+        world,
     )
 }
 
 /// A core module of text with the component type of the world `agent` in `wit`.
 pub fn with_type(text: &str, wit: &str) -> Vec<u8> {
+    with_world(text, wit, "agent")
+}
+
+fn with_world(text: &str, wit: &str, world: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve.push_str("agent.wit", wit).unwrap();
-    let world = resolve.select_world(&[package], Some("agent")).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     let encoding = wit_component::StringEncoding::UTF8;
     wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
     module
