@@ -25,9 +25,8 @@ write_project() {
   mkdir -p "$dir/wit"
   cp "$SANDBOX/wit/agent.wit" "$dir/wit/"
   case $lang in
-    rust) mkdir -p "$dir/sdk/src"
-      cp "$SANDBOX/sdk-rust/Cargo.toml" "$dir/sdk/"
-      cp "$SANDBOX"/sdk-rust/src/*.rs "$dir/sdk/src/" ;;
+    rust) mkdir -p "$dir/sdk"
+      cp -r "$SANDBOX/sdk-rust/Cargo.toml" "$SANDBOX/sdk-rust/src" "$dir/sdk/" ;;
     c) cp -r "$SANDBOX/demos/counter-c/bindings" "$dir/" ;;
   esac
 }
@@ -42,7 +41,10 @@ for lang in "${langs[@]}"; do
   py_kept=$(find "$CACHE" -maxdepth 1 -name 'python-*' 2>/dev/null | head -n1)
   if [[ $lang == js && -n $npm_kept ]]; then ln -s "$npm_kept" "$project/node_modules"; fi
   if [[ $lang == python && -n $py_kept ]]; then ln -s "$py_kept" "$project/.venv"; fi
-  if [[ $lang == rust ]]; then export CARGO_TARGET_DIR="$CACHE/target-template"; (cd "$project" && cargo test --quiet); fi
+  if [[ $lang == rust ]]; then
+    export CARGO_TARGET_DIR="$CACHE/target-template"
+    (cd "$project" && cargo test --quiet && cd sdk && cargo test --quiet --features authority)
+  fi
   (cd / && "$project/build.sh")
   "$SANDBOX/demos/build.sh" --try "$project/$NAME.wasm" template
   echo "$lang: ok ($(stat -c %s "$project/$NAME.wasm") bytes)"

@@ -19,6 +19,8 @@ export const messaging = { send: () => 'msg_1', find: () => globalThis.found };
 export const kvStore = { get: (k) => kv.get(k), set: (k, v) => kv.set(k, v), delete: (k) => kv.delete(k),
   listKeys: (prefix) => [...kv.keys()].filter((k) => k.startsWith(prefix)).sort() };
 export const secrets = { get: () => { throw { payload: { tag: 'not-found', val: '' } }; } };
+const denied = () => { throw { payload: { tag: 'denied', val: '' } }; };
+export const authority = { narrow: denied, delegate: denied, actForSender: denied };
 export const tools = { call: () => { throw { payload: { tag: 'not-found', val: '' } }; } };
 `;
 
@@ -28,7 +30,7 @@ async function load(agent) {
   mkdirSync(dir);
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}');
   writeFileSync(join(dir, 'stubs.js'), STUBS);
-  const maps = ['log', 'messaging', 'secrets', 'tools', 'kv'].flatMap((name) =>
+  const maps = ['log', 'messaging', 'secrets', 'tools', 'kv', 'authority'].flatMap((name) =>
     ['--map', `caxton:agent/${name}=./stubs.js#${name === 'kv' ? 'kvStore' : name}`]);
   const args = ['transpile', join(out, `${agent}.component`), '--name', 'agent', '-o', dir, ...maps];
   const done = spawnSync(jco, args, { encoding: 'utf8' });

@@ -58,7 +58,12 @@ const RUST_SDK: &[File] = &[
     text!("sdk/Cargo.toml", "sdk-rust/Cargo.toml"),
     text!("sdk/src/lib.rs", "sdk-rust/src/lib.rs"),
     text!("sdk/src/host.rs", "sdk-rust/src/host.rs"),
+    text!("sdk/src/authority.rs", "sdk-rust/src/authority.rs"),
     text!("sdk/src/fake.rs", "sdk-rust/src/fake.rs"),
+    text!(
+        "sdk/src/fake/authority.rs",
+        "sdk-rust/src/fake/authority.rs"
+    ),
 ];
 
 const C_BINDINGS: &[File] = &[

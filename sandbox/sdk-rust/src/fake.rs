@@ -1,13 +1,21 @@
 //! A stand-in for a node, so that an agent is tested with plain `cargo test`.
 //!
 //! It keeps keys in memory and collects what was sent; a reaction that fails is undone, as a node does it. It checks
-//! some of a node's default limits, but no rights: every agent may do everything here.
+//! some of a node's default limits, but no rights: every agent may do everything here. With the feature `authority`
+//! it keeps what an agent does with its authority, and a test says what of that is denied.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+#[cfg(feature = "authority")]
+use crate::Narrowing;
 use crate::{Agent, Context, Delivery, Error, Host, Level, Message, Outgoing, Performative, react};
+
+#[cfg(feature = "authority")]
+mod authority;
+#[cfg(feature = "authority")]
+pub use authority::Deed;
 
 /// Longest key, by a node's default.
 const KEY_BYTES_MAX: usize = 256;
@@ -29,6 +37,8 @@ struct State {
     sent: Vec<Outgoing>,
     log: Vec<String>,
     ids: u64,
+    #[cfg(feature = "authority")]
+    authority: authority::Authority,
 }
 
 impl Node {
@@ -51,7 +61,16 @@ impl Node {
         message: Message,
     ) -> Result<Vec<Outgoing>, Error> {
         let before = self.state.borrow().keys.clone();
+        #[cfg(feature = "authority")]
+        self.state.borrow_mut().authority.begin();
         let answer = react(agent, message, &mut Context::with(self.clone()));
+        #[cfg(feature = "authority")]
+        let answer = answer.and_then(|more| {
+            for message in &more {
+                self.asked(Deed::Send(message.receiver.clone()))?;
+            }
+            Ok(more)
+        });
         let mut state = self.state.borrow_mut();
         let mut sent = std::mem::take(&mut state.sent);
         let all = answer.and_then(|more| {
@@ -85,6 +104,8 @@ impl Node {
 
 impl Host for Node {
     fn send(&self, message: Outgoing) -> Result<String, Error> {
+        #[cfg(feature = "authority")]
+        self.asked(Deed::Send(message.receiver.clone()))?;
         let mut state = self.state.borrow_mut();
         state.ids += 1;
         state.sent.push(message);
@@ -139,6 +160,18 @@ impl Host for Node {
             .borrow_mut()
             .log
             .push(format!("{level:?}: {text}"));
+    }
+    #[cfg(feature = "authority")]
+    fn narrow(&self, limits: &Narrowing) -> Result<(), Error> {
+        self.asked(Deed::Narrow(limits.clone()))
+    }
+    #[cfg(feature = "authority")]
+    fn delegate(&self, receiver: &str, limits: &Narrowing) -> Result<(), Error> {
+        self.asked(Deed::Delegate(receiver.to_owned(), limits.clone()))
+    }
+    #[cfg(feature = "authority")]
+    fn act_for_sender(&self) -> Result<(), Error> {
+        self.asked(Deed::ActForSender)
     }
 }
 

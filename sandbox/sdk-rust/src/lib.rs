@@ -21,21 +21,21 @@
 //! messages; what must last belongs in [`Context::kv`].
 //!
 //! This file holds the words (messages and the trait). What a program may ask of its node is in [`Context`]
-//! (`host.rs`); [`fake`] stands in for a node in native tests.
+//! (`host.rs`); [`fake`] stands in for a node in native tests. With the feature `authority` a program sends with less
+//! than it may, hands on a part of it and acts for others: `authority.rs`.
 
+#[cfg(feature = "authority")]
+pub mod authority;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 mod host;
 
-pub use bindings::caxton::agent::log::Level;
-pub use bindings::caxton::agent::types::{
-    AgentError as Error, Delivery, Message, Outgoing, Performative,
-};
-pub use host::{Context, Host, Kv};
-
 /// Code made from `wit/agent.wit`; the macro [`agent!`] needs to reach it, programs do not.
+///
+/// The larger world only on request: a program imports all that is behind [`Host`], whether it calls it or not.
 #[doc(hidden)]
 pub mod bindings {
+    #[cfg(not(feature = "authority"))]
     wit_bindgen::generate!({
         path: "../wit",
         world: "agent",
@@ -44,7 +44,24 @@ pub mod bindings {
         default_bindings_module: "caxton_sdk::bindings",
         additional_derives: [PartialEq, Eq],
     });
+    #[cfg(feature = "authority")]
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "delegating-agent",
+        pub_export_macro: true,
+        export_macro_name: "export_agent",
+        default_bindings_module: "caxton_sdk::bindings",
+        additional_derives: [PartialEq, Eq],
+    });
 }
+
+#[cfg(feature = "authority")]
+pub use authority::Narrowing;
+pub use bindings::caxton::agent::log::Level;
+pub use bindings::caxton::agent::types::{
+    AgentError as Error, Delivery, Message, Outgoing, Performative,
+};
+pub use host::{Context, Host, Kv};
 
 /// Messages of this content type ask whether the program works. The SDK answers them before the agent sees them.
 pub const HEALTH_CONTENT_TYPE: &str = "application/vnd.caxton.health+json";
