@@ -45,8 +45,10 @@ struct Reacting {
     is_for_sender: bool,
 }
 
+type Decide = dyn Fn(&Deed) -> Result<(), Error>;
+
 #[derive(Clone)]
-struct Rule(Rc<dyn Fn(&Deed) -> Result<(), Error>>);
+struct Rule(Rc<Decide>);
 
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
