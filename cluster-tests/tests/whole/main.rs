@@ -10,6 +10,7 @@
 mod access;
 mod audit;
 mod authority;
+mod canaries;
 mod certificates;
 mod cosign;
 mod deploy;
