@@ -15,7 +15,7 @@ use super::meter::CpuMeter;
 pub struct AdmissionLimits {
     /// Largest content of one message. The node holds it once, the program's memory once more.
     pub message_bytes_max: usize,
-    /// Messages that may wait for one agent: about 400 bytes each, and their content.
+    /// Messages that may wait for one agent: about 600 bytes each, and their content.
     pub mailbox_max: usize,
     /// Content of one tenant's messages under way, in bytes. The whole of it may be resident.
     pub tenant_bytes_max: usize,
