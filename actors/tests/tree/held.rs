@@ -98,3 +98,33 @@ async fn an_agent_that_is_stopped_while_frozen_waits_for_nobody_and_loses_nothin
     let more = tokio::time::timeout(Duration::from_secs(60), heard.recv()).await;
     assert!(more.is_err(), "{more:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_while_frozen_does_not_wait_for_what_may_not_run() {
+    let stage = Stage::new().await;
+    stage.play(AGENT, |_| Ok(Reaction::default()));
+    stage.deploy(AGENT, &[]).await;
+    freeze(&stage, true).await;
+    let order = stage.order(AGENT, "kept", Delivery::AtLeastOnce);
+    stage.tree.gateway.send(order).await.unwrap();
+    taken(&stage, |step| {
+        matches!(step, Step::Failed { kind: "held", .. })
+    })
+    .await;
+    let begun = Instant::now();
+    stage.tree.gateway.drain();
+    let stops = async {
+        while stage.tree.gateway.under_way() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stage.tree.stop(Duration::from_secs(60)).await
+    };
+    let _report = tokio::time::timeout(Duration::from_secs(60), stops)
+        .await
+        .unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+}
