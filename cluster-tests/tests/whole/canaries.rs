@@ -24,6 +24,9 @@ const CONTENT: &str = "canary-content-6f1c9be0";
 /// The agent, whose name is no secret: it shows that there is something to look in.
 const AGENT: &str = "canary-echo";
 
+/// Shortest part of a secret that is looked for by itself.
+const BARE_MIN: usize = 16;
+
 /// What is looked for, by what it is called. None of it may be anywhere.
 struct Canaries(Vec<(String, String)>);
 
@@ -34,12 +37,7 @@ impl Canaries {
 
     /// The names of those that are in `text`, whole or without the prefix that tells their kind.
     fn within(&self, text: &str) -> Vec<&str> {
-        let is_in = |secret: &str| {
-            let bare = secret
-                .split_once(['_', '.'])
-                .map_or(secret, |(_, bare)| bare);
-            text.contains(bare)
-        };
+        let is_in = |secret: &str| text.contains(bare(secret));
         let found = self.0.iter().filter(|(_, secret)| is_in(secret));
         found.map(|(name, _)| name.as_str()).collect()
     }
@@ -49,6 +47,12 @@ impl Canaries {
         ensure!(found.is_empty(), "{place} shows {found:?}");
         Ok(())
     }
+}
+
+/// A secret without the prefix that tells its kind. A separator within leaves too short a piece, which would be found anywhere.
+fn bare(secret: &str) -> &str {
+    let rest = secret.split_once(['_', '.']).map(|(_, rest)| rest);
+    rest.filter(|rest| rest.len() >= BARE_MIN).unwrap_or(secret)
 }
 
 /// What a process shows to whoever may list processes.
