@@ -36,7 +36,7 @@ pub enum ParseNameError {
 
 /// A name: 3 to 64 characters of `^[a-z0-9][a-z0-9-]*[a-z0-9]$`.
 ///
-/// Up to 23 of them lie in the value itself. A message copies its names some thirty times on its way, and with a counter
+/// Up to 23 of them lie in the value itself. A message copies its names again and again on its way, and with a counter
 /// behind each name the cores would pass that counter's memory to and fro.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(SmolStr);

@@ -308,7 +308,8 @@ impl AgentState {
             usage,
         } = loop {
             if !self.released(&job).await {
-                return self.leave(job).await;
+                self.leave(&job);
+                return Ok(());
             }
             if let Err(reason) = self.is_still_permitted(&job) {
                 let act = Performative::Refuse;

@@ -151,16 +151,20 @@ impl AgentState {
         self.end(&job, Mark::Done(job.envelope.id)).await
     }
 
-    /// Leaves what an agent that ends has not begun: the ledger has what is durable, of the rest its sender hears.
-    pub(super) async fn leave(&mut self, job: Job) -> Result<(), ActorProcessingErr> {
-        if job.sequence.is_some() {
-            return Ok(());
+    /// Leaves what an agent that ends has not begun. Nothing is written: the next incarnation finds the ledger as it was, and in
+    /// it what is durable and what is still to be told of. Who sent the rest hears of it.
+    pub(super) fn leave(&self, job: &Job) {
+        if job.sequence.is_some() || job.overdue.is_some() {
+            return;
         }
-        let (act, reason) = (
-            Performative::Refuse,
-            "the agent was stopped before it began",
-        );
-        self.refuse(job, act, "stopped", reason).await
+        let (kind, reason) = ("stopped", "the agent was stopped before it began");
+        let gateway = &self.arguments.gateway;
+        let step = Step::Refused {
+            kind,
+            reason: reason.to_owned(),
+        };
+        gateway.record(&job.envelope, step);
+        gateway.answer_for(&job.envelope, Performative::Refuse, kind, reason);
     }
 
     async fn bury(&mut self, job: &Job, fault: &Fault) -> Result<(), ActorProcessingErr> {

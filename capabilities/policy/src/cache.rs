@@ -11,7 +11,7 @@ use caxton_capabilities::{PolicyContext, PolicyRequest, Recent, ResourceId, Ruli
 use crate::{reads::Reads, slice::Slice};
 
 /// Decisions that are kept. Ways of messages are remembered before this is asked, so it is for what looks at circumstances and
-/// for the management API: 16,384 of ordinary requests (300 bytes) are 5 MiB, of the heaviest ([`WEIGHT_MAX`]) 13 MiB.
+/// for the management API: 16,384 of some 400 bytes are 6 to 12 MiB in their tables, and the heaviest texts ([`WEIGHT_MAX`]) 8 more.
 pub(crate) const DECISIONS_MAX: usize = 16_384;
 /// Bytes of a request's texts that is remembered; a longer one is decided anew.
 const WEIGHT_MAX: usize = 512;

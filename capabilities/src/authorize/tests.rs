@@ -156,6 +156,19 @@ fn what_rests_on_no_circumstances_is_asked_once_for_each_way_and_a_denial_always
 }
 
 #[test]
+fn a_permit_that_is_remembered_is_for_the_one_action() {
+    let (trust, ann) = (trust(|_| {}), "operator:ann".parse().unwrap());
+    let decided = |action| {
+        let right = Right::new(action, Resource::Agent(address("acme/one")));
+        trust.authorize(&ann, right, None, now()).is_ok()
+    };
+    assert_eq!(
+        [Action::Send, Action::Deploy, Action::Send].map(decided),
+        [true, false, true]
+    );
+}
+
+#[test]
 fn an_agent_sends_to_an_agent_with_a_token_that_allows_it_and_not_without() {
     let (trust, token) = (trust(|_| {}), token());
     let sent = |sender, to, token| sends(&trust, sender, to, token);

@@ -1,6 +1,6 @@
 //! Secrets that the test knows, looked for in all that leaves the process and in what lies on the disk: logs at their most
 //! talkative, command line and environment, every answer of the API that can be asked for without an argument, what the command
-//! line shows, the audit log in every form.
+//! line shows, the audit log as it is listed, exported and handed on.
 
 use std::{
     fs,
